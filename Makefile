@@ -1,0 +1,39 @@
+PYTHON ?= python3.11
+VENV   := .venv
+RUN    := $(VENV)/bin/
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help study test check slow benchmark wheel clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(READY): setup.cfg constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,onnx,test]'
+	@touch $@
+
+study: $(READY)  ## Install, run the quickstart study, write runs/quickstart/report.html
+	$(RUN)sim2real run studies/quickstart.py
+
+test: $(READY)  ## Run the tests
+	$(RUN)python -m pytest
+
+check: $(READY)  ## Lint, types, import directions
+	$(RUN)ruff check .
+	$(RUN)ruff format --check .
+	$(RUN)mypy
+	$(RUN)python -m pytest tests/test_architecture.py
+
+slow: $(READY)  ## Run the tests that take minutes
+	$(RUN)python -m pytest -m slow
+
+benchmark: $(READY)  ## Measure the performance targets as ratios within one run
+	OMP_NUM_THREADS=1 $(RUN)python -m pytest tests/benchmarks --benchmark-enable --benchmark-sort=name
+
+wheel: $(READY)  ## Build a wheel into dist/
+	$(RUN)python -m build --wheel
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) build dist *.egg-info runs

@@ -1,0 +1,65 @@
+"""sim2real: will this policy survive the real world, what breaks it first, and did randomisation help?
+
+Importing this package loads no engine, no plotting, no torch and no wandb; making an environment does.
+"""
+
+import gymnasium as _gym
+
+from sim2real import policies
+from sim2real._version import __version__
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import (
+    Choice,
+    Drift,
+    Integers,
+    Interval,
+    LogUniform,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+    Wrap,
+    add,
+    clip,
+    delay,
+    hold,
+    quantize,
+    scale,
+    set_to,
+    severities,
+)
+from sim2real.robots import Robot
+from sim2real.study import Reference, Study
+from sim2real.wrappers import Attributes, Perturbed
+
+for _task in ("Stand", "Walk"):
+    _gym.register(
+        id=f"sim2real/{_task}-v0", entry_point="sim2real.envs:RobotEnv", kwargs={"task": _task.lower()}
+    )
+
+__all__ = [
+    "Attributes",
+    "Choice",
+    "Drift",
+    "Integers",
+    "Interval",
+    "LogUniform",
+    "Normal",
+    "Perturbed",
+    "Reference",
+    "Robot",
+    "Sim2RealError",
+    "Study",
+    "TruncatedNormal",
+    "Uniform",
+    "Wrap",
+    "__version__",
+    "add",
+    "clip",
+    "delay",
+    "hold",
+    "policies",
+    "quantize",
+    "scale",
+    "set_to",
+    "severities",
+]

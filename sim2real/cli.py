@@ -1,0 +1,245 @@
+"""The command line: run a study, see how far it is, report on it, repeat one of its episodes."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from sim2real.errors import Sim2RealError
+
+if TYPE_CHECKING:
+    from sim2real.study import Store, Study
+
+# What is heavy is imported by the command that needs it, so that --help is quick.
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 1 if an episode did not repeat, 2 for what cannot be done."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and (arguments.run is not _run or any(item.startswith("-") for item in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.overrides += rest  # parameters may also follow options
+    try:
+        code: int = arguments.run(arguments)
+        return code
+    except Sim2RealError as error:
+        print(f"sim2real: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("sim2real: stopped; finished episodes are kept and the same command goes on.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="sim2real", description="Will this policy survive the real world?")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run what is missing of a study, then report")
+    run.set_defaults(run=_run)
+    run.add_argument("study", metavar="FILE.py[:NAME]", help="NAME is a Study or a function that returns one")
+    run.add_argument("overrides", nargs="*", metavar="key=value", help="parameters of that function")
+    run.add_argument("--out", type=Path, metavar="DIR", help="folder of the records (runs/<study name>)")
+    run.add_argument("--workers", type=int, metavar="N", help="processes (one per core); 0 runs in this one")
+    run.add_argument("--timeout", type=float, metavar="S", help="seconds an episode may take")
+    run.add_argument("--retry", action="store_true", help="run episodes again that crashed or timed out")
+    run.add_argument("--trust", action="store_true", help="load policy files that can execute code")
+    run.add_argument("--no-report", action="store_true", help="do not write report.html")
+    run.add_argument("--wandb", action="store_true", help="mirror the records to Weights & Biases")
+
+    status = commands.add_parser("status", help="show how far a study is")
+    status.set_defaults(run=_status)
+    report = commands.add_parser("report", help="write report.html from the records")
+    report.set_defaults(run=_report)
+    report.add_argument("--trust", action="store_true", help="also film policies that need trust")
+    for command in (status, report):
+        command.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the latest in runs/")
+
+    shelf = commands.add_parser("list", help="list what can be used in a study")
+    shelf.set_defaults(run=_list)
+    shelf.add_argument("kind", choices=("robots", "tasks", "perturbations", "policies"))
+
+    replay = commands.add_parser("replay", help="repeat one recorded episode and compare it bit for bit")
+    replay.set_defaults(run=_replay)
+    replay.add_argument("folder", type=Path, metavar="DIR")
+    replay.add_argument("key", metavar="KEY", help="the episode's key, or enough of its first digits")
+    replay.add_argument("--gif", type=Path, metavar="FILE", help="write what it looks like")
+    replay.add_argument("--trust", action="store_true", help="load policy files that can execute code")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from sim2real.study.load import load_study
+    from sim2real.study.progress import console
+    from sim2real.study.runner import run
+
+    study, source = load_study(arguments.study, arguments.overrides)
+    with console(study.name) as progress:
+        store = run(
+            study,
+            arguments.out,
+            workers=arguments.workers,
+            trust=arguments.trust,
+            progress=progress,
+            timeout_s=arguments.timeout,
+            retry=arguments.retry,
+            source=source,
+        )
+    print(f"{len(store)} episodes in {store.folder}")
+    if not arguments.no_report:
+        _write_report(study, store, arguments.trust)
+    if arguments.wandb:
+        from sim2real.sinks.wandb import mirror
+
+        mirror(study, store)
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from sim2real.study.document import open_study
+
+    study, store = open_study(arguments.folder or _latest())
+    rows = {row["key"]: row for row in store.rows()}
+    found: dict[tuple[str, str], list[dict[str, object] | None]] = {}
+    for cell in study.cells():
+        found.setdefault((cell.policy_label, cell.condition_label), []).append(rows.get(cell.trial.key))
+    table = [("policy", "condition", "episodes", "failed")]
+    for (policy, condition), cells in found.items():
+        done = [row for row in cells if row]
+        failed = sum(row["status"] != "ok" for row in done)
+        table.append((policy, condition, f"{len(done)}/{len(cells)}", str(failed or "")))
+    _print_table(table)
+    failures = (row for cells in found.values() for row in cells if row and row["status"] != "ok")
+    reasons = Counter(f"{row['status']}: {row['error']}" for row in failures)
+    for reason, times in reasons.most_common(6):
+        print(f"{times} × {reason}")
+    return 0
+
+
+def _report(arguments: argparse.Namespace) -> int:
+    from sim2real.study.document import open_study
+
+    study, store = open_study(arguments.folder or _latest())
+    _write_report(study, store, arguments.trust)
+    return 0
+
+
+def _write_report(study: "Study", store: "Store", trust: bool) -> None:
+    from functools import partial
+
+    from sim2real.report import write
+    from sim2real.study.replay import replay
+
+    path = store.folder / "report.html"
+    print(write(study, store, path, replay=partial(replay, trust=trust, render=True)))
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from concurrent.futures import BrokenExecutor
+
+    from sim2real.study.document import open_study
+    from sim2real.study.executors import Processes, send
+    from sim2real.study.replay import find, replay
+
+    study, store = open_study(arguments.folder)
+    trial, recorded = find(study, store, arguments.key)
+    try:
+        with Processes(1) as place:  # a worker like the one that ran it first
+            found = send(place, replay, trial, arguments.trust, arguments.gif is not None).result()
+    except BrokenExecutor:
+        raise Sim2RealError("The process that repeated the episode died.") from None
+    if isinstance(found, Exception):
+        raise found
+    row, frames = found
+    if arguments.gif:
+        if not frames:
+            raise Sim2RealError(f"The episode cannot be filmed: {row['error'] or 'nothing was rendered'}")
+        _write_gif(arguments.gif, frames, row.get("duration_s"))
+    _print_table([(name, str(value)) for name, value in row.items() if value not in (None, "")])
+    same = all(row.get(name) == recorded[name] for name in ("status", "error", "digest"))
+    print("bit-identical" if same else "differs from the record")
+    for name in ("versions", "error", "length", "return"):
+        if row.get(name) != recorded[name]:
+            print(f"recorded {name}: {recorded[name]}")
+    return 0 if same else 1
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    _print_table(_LISTS[arguments.kind]())
+    return 0
+
+
+def _robots() -> list[tuple[str, str]]:
+    from importlib.metadata import entry_points
+
+    from sim2real import robots
+
+    package = Path(robots.__file__).parent
+    shelves = (package.parent / "robots", package / "_robots")
+    names = {path.parent.name for shelf in shelves for path in shelf.glob("*/robot.toml")}
+    names |= entry_points(group="sim2real.robots").names
+    return [(name, f"{len(robots.Robot.load(name).joint_names)} joints") for name in sorted(names)]
+
+
+def _tasks() -> list[tuple[str, str]]:
+    import gymnasium as gym
+
+    from sim2real.tasks import TASKS
+
+    own = (spec for spec in gym.registry.values() if spec.namespace == "sim2real")
+    return [(f"sim2real:{spec.id}", _first_line(TASKS[spec.kwargs["task"]])) for spec in own]
+
+
+def _perturbations() -> list[tuple[str, str]]:
+    from sim2real.perturb import catalogue
+
+    return _functions(catalogue)
+
+
+def _policies() -> list[tuple[str, str]]:
+    from sim2real.policies import builtin
+
+    return _functions(builtin)
+
+
+_LISTS = {"robots": _robots, "tasks": _tasks, "perturbations": _perturbations, "policies": _policies}
+
+
+def _functions(module: ModuleType) -> list[tuple[str, str]]:
+    return [
+        (name, _first_line(value))
+        for name, value in vars(module).items()
+        if callable(value) and value.__module__ == module.__name__ and name[0] != "_"
+    ]
+
+
+def _print_table(table: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in table)
+    print("\n".join(lines))
+
+
+def _first_line(thing: object) -> str:
+    return (thing.__doc__ or "").strip().partition("\n")[0]
+
+
+def _latest() -> Path:
+    found = sorted(Path("runs").glob("*/study.json"), key=lambda path: path.stat().st_mtime)
+    if not found:
+        raise Sim2RealError("There is no study in runs/: name its folder.")
+    return found[-1].parent
+
+
+def _write_gif(path: Path, frames: Sequence[Any], duration_s: float | None) -> None:
+    from PIL import Image
+
+    first, *rest = (Image.fromarray(frame) for frame in frames)
+    each_ms = 1000 * duration_s / len(frames) if duration_s else 67
+    try:
+        first.save(path, save_all=True, append_images=rest, duration=each_ms, loop=0)
+    except (OSError, ValueError) as error:
+        raise Sim2RealError(f"'{path}' cannot be written as a GIF: {error}.") from error

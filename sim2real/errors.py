@@ -1,0 +1,26 @@
+"""What the user is told when an input is wrong: one sentence, with the nearest right name."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class Sim2RealError(ValueError):
+    """An input that cannot be used, told in one sentence; the command line turns it into exit code 2."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the hint that follows an unknown name: the nearest known one, or all of them when none is near.
+
+    >>> nearest("ground.fricton", ["ground.friction", "torso.mass"])
+    " Did you mean 'ground.friction'?"
+    >>> nearest("wind", ["ground.friction", "torso.mass"])
+    ' Known: ground.friction, torso.mass.'
+    """
+    options = sorted(known)
+    close = difflib.get_close_matches(name, options, n=1)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    if not options:
+        return " None is known here."
+    shown = ", ".join(options[:12])
+    return f" Known: {shown}{', …' if len(options) > 12 else ''}."

@@ -1,0 +1,168 @@
+"""The catalogue: perturbations by the name a roboticist would look for.
+
+A size is a number or a distribution. The parameters are those of sim2real's own environments; elsewhere,
+`sim2real.wrappers.Attributes` gives such names to what an environment has.
+"""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from sim2real.perturb.amounts import Amount, Drift, Interval, Normal, Uniform
+from sim2real.perturb.perturbation import (
+    Every,
+    Perturbation,
+    Size,
+    add,
+    clip,
+    delay,
+    hold,
+    quantize,
+    scale,
+    set_to,
+)
+
+Axis = Literal["x", "y", "z"]
+
+PUSHES = Interval(5.0, 10.0)
+"""The waits between pushes of mujoco_playground's humanoid training."""
+SHOVES = Interval(5.0, 10.0, lasting_s=0.2)
+
+
+def sensor_noise(term: str, std: float) -> Perturbation:
+    """Readings of a term ("*": of all) off by a new normal amount each time, in the term's unit."""
+    return add(_part("observation", term), Normal(0, std))
+
+
+def sensor_bias(term: str, std: float) -> Perturbation:
+    """Readings of a term off by a normal amount that stays for the episode: a calibration error."""
+    return add(_part("observation", term), Normal(0, std), every="episode")
+
+
+def sensor_drift(term: str, std: float, timescale_s: float) -> Perturbation:
+    """Readings of a term off by an amount that wanders, starting at 0: a gyro warming up."""
+    return add(_part("observation", term), Drift(std, timescale_s))
+
+
+def sensor_delay(term: str, steps: Size, *, every: Every = "episode") -> Perturbation:
+    """Readings of a term late by whole control steps; with ``every="step"`` they jitter."""
+    return delay(_part("observation", term), steps, every=every)
+
+
+def sensor_latency(latency_s: Size) -> Perturbation:
+    """All sensors late by some seconds, at physics resolution."""
+    return set_to("parameter:sensor.latency_s", latency_s)
+
+
+def packet_loss(probability: Size, term: str = "*") -> Perturbation:
+    """Readings lost on the way, each with a probability; the last one is seen again."""
+    return hold(_part("observation", term), probability)
+
+
+def encoder_resolution(step: Size, term: str = "joint_position") -> Perturbation:
+    """Readings rounded to multiples of a step in the term's unit: 2π/4096 rad for an encoder of 12 bits."""
+    return quantize(_part("observation", term), step)
+
+
+def action_noise(std: float, name: str = "*") -> Perturbation:
+    """Actions off by a new normal amount each time, in the action's unit."""
+    return add(_part("action", name), Normal(0, std))
+
+
+def action_delay(steps: Size, name: str = "*", *, every: Every = "episode") -> Perturbation:
+    """Actions carried out late by whole control steps; with ``every="step"`` they jitter."""
+    return delay(_part("action", name), steps, every=every)
+
+
+def saturation(limit: Size, name: str = "*") -> Perturbation:
+    """Actions cut off at ± a limit in the action's unit."""
+    return clip(_part("action", name), limit)
+
+
+def latency(latency_s: Size) -> Perturbation:
+    """Commands that reach the motors some seconds late, at physics resolution."""
+    return set_to("parameter:actuator.latency_s", latency_s)
+
+
+def motor_strength(factor: Size, joints: str = "*") -> Perturbation:
+    """Motors that give a part of the torque they are told to; ``joints`` is a name or a pattern."""
+    return scale(f"parameter:{joints}.strength", factor)
+
+
+def stiffness(factor: Size, joints: str = "*") -> Perturbation:
+    """Position gains times a factor."""
+    return scale(f"parameter:{joints}.kp", factor)
+
+
+def damping(factor: Size, joints: str = "*") -> Perturbation:
+    """Velocity gains times a factor."""
+    return scale(f"parameter:{joints}.kd", factor)
+
+
+def joint_friction(
+    factor: Size, joints: str = "*", kind: Literal["coulomb", "viscous"] = "coulomb"
+) -> Perturbation:
+    """Friction in the joints times a factor."""
+    return scale(f"parameter:{joints}.{kind}_friction", factor)
+
+
+def friction(coefficient: Size) -> Perturbation:
+    """Another coefficient of friction of the ground."""
+    return set_to("parameter:ground.friction", coefficient)
+
+
+def restitution(coefficient: Size) -> Perturbation:
+    """Another coefficient of restitution of the ground: 0 swallows every impact, 1 gives it all back."""
+    return set_to("parameter:ground.restitution", coefficient)
+
+
+def slope(angle_rad: Size) -> Perturbation:
+    """Ground inclined by an angle in rad; positive is downhill."""
+    return set_to("parameter:ground.slope", angle_rad)
+
+
+def gravity(factor: Size) -> Perturbation:
+    """Gravity times a factor."""
+    return scale("parameter:gravity.z", factor)
+
+
+def mass(factor: Size, link: str = "*") -> Perturbation:
+    """Link masses times a factor; ``link`` is a name or a pattern."""
+    return scale(f"parameter:{link}.mass", factor)
+
+
+def payload(mass_kg: Size) -> Perturbation:
+    """Something to carry that weighs some kg."""
+    return set_to("parameter:payload.mass", mass_kg)
+
+
+def center_of_mass(offset_m: Size, link: str = "torso", axis: Axis = "x") -> Perturbation:
+    """A link's centre of mass moved along one of its axes, in m."""
+    return add(f"parameter:{link}.com_{axis}", offset_m)
+
+
+def push(speed: Size, axis: Axis = "y", *, every: Every = PUSHES) -> Perturbation:
+    """A kick to the base's velocity, in m/s; a number stands for anything up to it, either way."""
+    return add(f"parameter:base.velocity_{axis}", _either_way(speed), every=every)
+
+
+def shove(force: Size, link: str = "torso", axis: Axis = "y", *, every: Every = SHOVES) -> Perturbation:
+    """A force on a link for a moment, in N; a number stands for anything up to it, either way."""
+    return add(f"parameter:{link}.force_{axis}", _either_way(force), every=every)
+
+
+def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[str, tuple[Perturbation]]:
+    """Return one condition for every strength, by its label: what a severity curve is drawn from.
+
+    >>> list(severities(friction(0.2), [0.5, 1.0]))
+    ['set ground.friction to 0.2 at strength 0.5', 'set ground.friction to 0.2']
+    """
+    found = (perturbation.at(strength) for strength in strengths)
+    return {one.label: (one,) for one in found}
+
+
+def _part(side: str, name: str) -> str:
+    return side if name == "*" else f"{side}:{name}"
+
+
+def _either_way(size: Size) -> Amount:
+    return size if isinstance(size, Amount) else Uniform(-abs(size), abs(size))

@@ -1,0 +1,116 @@
+"""Conditions: tuples of perturbations, as values and as JSON."""
+
+import importlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from sim2real.errors import Sim2RealError, nearest
+from sim2real.perturb.amounts import (
+    Amount,
+    Choice,
+    Drift,
+    Integers,
+    Interval,
+    LogUniform,
+    Normal,
+    TruncatedNormal,
+    Uniform,
+)
+from sim2real.perturb.perturbation import Perturbation
+
+KINDS: dict[str, type[Amount] | type[Interval]] = {
+    kind.__name__: kind
+    for kind in (Uniform, LogUniform, Normal, TruncatedNormal, Integers, Choice, Drift, Interval)
+}
+
+
+@dataclass(frozen=True)
+class Importable:
+    """A function by its name, "module:function"; it is imported when it is called, not before."""
+
+    name: str
+
+    def __call__(self, *args: Any) -> Any:
+        """Import the function and call it.
+
+        Raises:
+            Sim2RealError: if it cannot be imported.
+        """
+        module, _, attribute = self.name.partition(":")
+        try:
+            function = getattr(importlib.import_module(module), attribute)
+        except (ImportError, AttributeError, ValueError) as error:
+            raise Sim2RealError(f"The function '{self.name}' cannot be imported: {error}.") from None
+        return function(*args)
+
+
+@dataclass(frozen=True)
+class Wrap:
+    """Any change to an environment, opaque to everything but itself: a function env -> env.
+
+    Attributes:
+        fn: a function at the top level of a module; kept by its name.
+        label: how reports call it.
+
+    Raises:
+        Sim2RealError: if the function has no importable name.
+    """
+
+    fn: Any
+    label: str = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.fn, Importable):
+            name = getattr(self.fn, "__qualname__", "<")
+            if any(sign in name for sign in "<."):
+                raise Sim2RealError(f"Wrap '{self.label}' takes a function at the top level of a module.")
+            object.__setattr__(self, "fn", Importable(f"{self.fn.__module__}:{name}"))
+
+
+Condition = tuple[Perturbation | Wrap, ...]
+
+
+def to_json(condition: Iterable[Perturbation | Wrap]) -> list[dict[str, Any]]:
+    """Return a condition as plain JSON values; `from_json` gives an equal condition back."""
+    return [
+        {"wrap": item.fn.name, "label": item.label} if isinstance(item, Wrap) else _fields(item)
+        for item in condition
+    ]
+
+
+def from_json(items: Iterable[Mapping[str, Any]]) -> Condition:
+    """Return the condition `to_json` wrote; this imports no function of a `Wrap`.
+
+    Raises:
+        Sim2RealError: if an item is no perturbation.
+    """
+    condition: list[Perturbation | Wrap] = []
+    for item in items:
+        try:
+            if "wrap" in item:
+                condition.append(Wrap(Importable(item["wrap"]), label=item["label"]))
+            else:
+                condition.append(Perturbation(**{name: _value(value) for name, value in item.items()}))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise Sim2RealError(f"This is no perturbation: {item!r} ({error}).") from None
+    return tuple(condition)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Amount | Interval):
+        return {"kind": type(value).__name__, **_fields(value)}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _value(plain: Any) -> Any:
+    if not isinstance(plain, Mapping):
+        return plain
+    kind, rest = plain["kind"], {name: value for name, value in plain.items() if name != "kind"}
+    if kind not in KINDS:
+        raise Sim2RealError(f"There is no distribution '{kind}'.{nearest(kind, KINDS)}")
+    return KINDS[kind](**rest)

@@ -1,0 +1,18 @@
+"""Policies: contracts, files and loaders; heavy packages load only where a file needs them.
+
+>>> from sim2real import policies
+>>> policies.scripted(policies.zero).label
+'zero'
+"""
+
+from sim2real.policies.balance import balance
+from sim2real.policies.binding import BoundPolicy, ContractBinding, Policy
+from sim2real.policies.builtin import hold, random, zero
+from sim2real.policies.contract import Contract, Term
+from sim2real.policies.files import PolicyFile, file, glob, scripted
+from sim2real.policies.native import Mlp, save
+
+__all__ = [
+    "BoundPolicy", "Contract", "ContractBinding", "Mlp", "Policy", "PolicyFile", "Term",
+    "balance", "file", "glob", "hold", "random", "save", "scripted", "zero",
+]  # fmt: skip

@@ -1,0 +1,113 @@
+"""Policies written in Python: `factory(env, **kwargs) -> policy`, found again by name in any process."""
+
+import hashlib
+import importlib.util
+import inspect
+import symtable
+import sys
+from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from sim2real.errors import Sim2RealError, nearest
+
+Factory = Callable[..., Any]
+
+
+def locate(factory: str | Factory, kwargs: Mapping[str, Any]) -> tuple[str, bytes]:
+    """Return a factory's reference, "module:name" or "file.py:name", and the source it is written in.
+
+    Raises:
+        Sim2RealError: a factory that cannot be found, now or by name later, or does not take the arguments.
+    """
+    if isinstance(factory, str):
+        module, _, name = factory.rpartition(":")
+        if not module or not name:
+            raise Sim2RealError(f"A factory is named 'module:name' or 'file.py:name', not '{factory}'.")
+        if module.endswith(".py"):
+            # The file may be the very study being read: it is only looked at here, and run when bound.
+            source = _read(module)
+            symbols = symtable.symtable(source.decode(), module, "exec").get_symbols()
+            known = [symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()]
+            if name.partition(".")[0] not in known:
+                raise Sim2RealError(f"'{module}' defines no '{name}'.{nearest(name, known)}")
+            return factory, source
+        factory = resolve(factory)
+    module, name = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "<")
+    try:
+        path = inspect.getsourcefile(factory)
+    except (TypeError, OSError):
+        path = None
+    if "<" in name or path is None:
+        raise Sim2RealError(f"{factory!r} is not a function or class at the top level of a Python file.")
+    _check_arguments(factory, name, kwargs)
+    # A study read from its path is in sys.modules here, but no other process could import it by its name.
+    spec = PathFinder.find_spec(module.partition(".")[0]) if module != "__main__" else None
+    places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
+    importable = any(place and path.startswith(place) for place in places)
+    return f"{module if importable else path}:{name}", _read(path)
+
+
+def resolve(reference: str) -> Factory:
+    """Return the factory of a reference.
+
+    Raises:
+        Sim2RealError: a module that cannot be imported, or a name that it does not have.
+    """
+    module, _, name = reference.rpartition(":")
+    try:
+        found: Any = _run(module) if module.endswith(".py") else importlib.import_module(module)
+    except Exception as error:
+        raise Sim2RealError(f"'{module}' cannot be imported: {type(error).__name__}: {error}.") from error
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise Sim2RealError(f"'{module}' defines no '{name}'.{nearest(part, vars(found))}")
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]
+
+
+def make(reference: str, env: Any, kwargs: Mapping[str, Any]) -> Any:
+    """Return the policy that a factory makes for an environment.
+
+    Raises:
+        Sim2RealError: arguments that the factory does not take, or a result that is not a policy.
+    """
+    factory = resolve(reference)
+    _check_arguments(factory, reference, kwargs)
+    if not callable(policy := factory(env, **kwargs)):
+        kind = type(policy).__name__
+        raise Sim2RealError(f"'{reference}' returned {kind}, not a callable observation -> action.")
+    return policy
+
+
+def _check_arguments(factory: Factory, name: str, kwargs: Mapping[str, Any]) -> None:
+    try:
+        inspect.signature(factory).bind(None, **kwargs)
+    except TypeError as error:
+        raise Sim2RealError(
+            f"'{name}' cannot be called with {', '.join(['env', *kwargs])}: {error}."
+        ) from error
+
+
+def _read(path: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise Sim2RealError(f"The scripted policy '{path}' cannot be read: {error.strerror}.") from error
+
+
+def _run(path: str) -> ModuleType:
+    """Import a file under a name made of its content, once per process."""
+    name = f"sim2real_scripted_{hashlib.sha256(_read(path)).hexdigest()[:16]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None and spec.loader is not None  # noqa: PT018 - so of every path that ends in .py
+        sys.modules[name] = module = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

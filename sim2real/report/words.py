@@ -1,0 +1,203 @@
+"""The report's numbers as words."""
+
+import math
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from sim2real.perturb import Perturbation, Wrap
+from sim2real.report.curves import KEPT, Reach
+from sim2real.report.figures import Comparison, Figures
+from sim2real.report.severity import Family
+from sim2real.stats import Difference, Estimate
+from sim2real.study.study import Study
+
+UNITS = {"m_s": "m/s", "rad_s": "rad/s", "nm": "N m", "kg": "kg", "rad": "rad", "m": "m", "s": "s", "n": "N"}
+UNITS |= {"j": "J", "w": "W"}
+
+
+def number(value: float, rate: bool = False) -> str:
+    """Write a number with three digits, a rate in per cent.
+
+    >>> number(-1234.5), number(0.01234), number(0.853, rate=True).replace("\N{NO-BREAK SPACE}", " ")
+    ('−1,234', '0.0123', '85 %')
+    """
+    if math.isnan(value):
+        return "–"
+    if rate:
+        return f"{_digits(100 * value, 0)}\N{NO-BREAK SPACE}%"
+    return _digits(value)
+
+
+def between(estimate: Estimate, rate: bool = False) -> str:
+    """Write an estimate's interval.
+
+    >>> between(Estimate(value=0.85, low=0.64, high=0.948, n_episodes=20), rate=True)
+    '[64, 95]'
+    """
+    if not estimate.n_episodes:
+        return ""
+    scale, places = (100, 0) if rate else (1, None)
+    return f"[{_digits(scale * estimate.low, places)}, {_digits(scale * estimate.high, places)}]"
+
+
+def whole(estimate: Estimate, rate: bool = False) -> str:
+    """Write an estimate with its interval."""
+    return f"{number(estimate.value, rate)} {between(estimate, rate)}".strip()
+
+
+def change(difference: Difference, rate: bool = False, unit: str = " points") -> str:
+    """Write a difference with its interval, that of rates in percentage points."""
+    estimate = difference.estimate
+    if not estimate.n_episodes:
+        return "–"
+    value = _digits(100 * estimate.value, 0) if rate else _digits(estimate.value)
+    sign = "+" if estimate.value > 0 else ""
+    return f"{sign}{value}{unit if rate else ''} {between(estimate, rate)}"
+
+
+def probability(p: float) -> str:
+    """Write a p value.
+
+    >>> probability(0.0004), probability(0.0312)
+    ('p < 0.001', 'p = 0.031')
+    """
+    if math.isnan(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def bare_p(p: float) -> str:
+    """Write a p value for a column of them."""
+    return probability(p).removeprefix("p ").removeprefix("= ")
+
+
+def steps(counts: Sequence[float]) -> str:
+    """Write numbers of training steps.
+
+    >>> steps([2e6]), steps([1.5e6, 2e6])
+    ('2 million', '1.5 million to 2 million')
+    """
+    ends = dict.fromkeys((min(counts), max(counts)))
+    return " to ".join(f"{n / 1e6:.3g} million" if n >= 1e6 else f"{n:,.0f}" for n in ends)
+
+
+def endings(counted: Iterable[tuple[str, int]]) -> str:
+    """Write how often episodes ended early and why, most frequent first.
+
+    >>> endings([("fell", 14), ("", 4), ("left the ground plane", 2)])
+    '14 fell, 2 left the ground plane'
+    """
+    return ", ".join(f"{count} {ending}" for ending, count in counted if ending) or "–"
+
+
+def severity(family: Family, x: float) -> str:
+    """Write a severity with its unit."""
+    return f"{x:g}{' ' if family.unit else ''}{family.unit}".replace("-", "−")
+
+
+def reach(family: Family, side: Reach, *, below: bool) -> str:
+    """Say how far one side of a curve holds."""
+    way, end = ("down to", "lowest") if below else ("up to", "highest")
+    broken = "" if side.broken is None else severity(family, side.broken)
+    if side.held is None:
+        return f"broken at {broken} already"
+    if side.broken is None:
+        return f"{way} {severity(family, side.held)}, the {end} tested"
+    return f"{way} {severity(family, side.held)}, broken at {broken}"
+
+
+def plain(metric: str) -> str:
+    """Write a metric's name with spaces, its unit in brackets.
+
+    >>> plain("tracking_error_m_s"), plain("success")
+    ('tracking error (m/s)', 'success')
+    """
+    for suffix, unit in UNITS.items():
+        if metric.endswith(f"_{suffix}"):
+            return f"{metric.removesuffix(f'_{suffix}').replace('_', ' ')} ({unit})"
+    return metric.replace("_", " ")
+
+
+def describe(condition: Iterable[Perturbation | Wrap]) -> str:
+    """Return a condition as a sentence."""
+    return "; ".join(item.label for item in condition) or "nothing perturbed"
+
+
+def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
+    """Say what breaks a policy first, which condition is worst, and what it keeps on the whole."""
+    metric = plain(metric)
+    nominal = next(one.nominal for one in figures.competence if one.policy == policy)
+    share = f"{100 * KEPT:.0f} % of its nominal {metric}"
+    sentences = [f"In the nominal world its {metric} is {whole(nominal, rate)}."]
+    if first := figures.first_to_break(policy):
+        curve, line, side, broken = first
+        there = whole(line.estimates[line.x.index(broken)], rate)
+        at = severity(curve.family, broken)
+        held = f"at {at}, the mildest tested on that side, its {metric} is {there} already."
+        if side.held is not None:
+            held = f"{share} is kept as far as {severity(curve.family, side.held)}; at {at} it is {there}."
+        sentences.append(f"What breaks it first is “{curve.family.title}”: {held}")
+    elif any(line.policy == policy for curve in figures.curves for line in curve.lines):
+        sentences.append(f"No severity tested takes it below {share}.")
+    if worst := figures.worst(policy):
+        luck = probability(worst.adjusted_p)
+        ties = sum(
+            row.policy == policy and row.estimate.value == worst.estimate.value for row in figures.held_out
+        )
+        others = f" (level with {ties - 1} other{'s' if ties > 2 else ''})" if ties > 1 else ""
+        sentences.append(
+            f"The worst condition is “{worst.condition}”{others}: {metric} {whole(worst.estimate, rate)}, "
+            f"{change(worst.to_nominal, rate)} from nominal ({luck} after Holm)."
+        )
+    for mine in figures.challenges:
+        if mine.policy == policy and mine.kept and mine.kept.n_episodes:
+            what = "held-out" if mine.declared else "perturbed"
+            kept = f"{whole(mine.kept, True)} of its nominal {metric}."
+            sentences.append(f"Over all {mine.conditions} {what} conditions it keeps {kept}")
+    return sentences
+
+
+def comparison(one: Comparison, metric: str, rate: bool) -> str:
+    """Say how two policies differ."""
+    trained = "was trained on" if one.declared else "is known to have been trained on"
+    return (
+        f"{one.second} against {one.first}, on the same episodes: {plain(metric)} "
+        f"{change(one.held_out, rate)} over the {one.conditions} conditions that neither {trained} "
+        f"({probability(one.held_out.p_value)}), "
+        f"{change(one.nominal, rate)} in the nominal world ({probability(one.nominal.p_value)})."
+    )
+
+
+def too_few(study: Study) -> int:
+    """Return how many episodes an adjusted p value below 0.05 takes, 0 if the study has as many.
+
+    The smallest p value of n paired episodes is 2^(1 − n), and Holm's method multiplies it by the comparisons.
+    """
+    conditions = len(study.conditions) - 1
+    enough = math.floor(2 + math.log2(max(conditions, 1) / 0.05))
+    single = min(len(files) for files in study.policies.values()) == 1
+    return enough if single and study.episodes < enough else 0
+
+
+def commands(meta: Mapping[str, Any], folder: str) -> list[tuple[str, str]]:
+    """Return (what it does, command) to make all this again."""
+    source = meta.get("source") or {}
+    file = source.get("file", "STUDY.py")
+    if source.get("attribute", "study") != "study":
+        file += f":{source['attribute']}"
+    again = shlex.join(["sim2real", "run", file, *source.get("overrides", ())])
+    return [
+        ("Run the study; what is recorded already is not run again", again),
+        ("Write this report again", f"sim2real report {folder}"),
+        ("Play one recorded episode again, bit for bit", f"sim2real replay {folder} KEY"),
+    ]
+
+
+def _digits(value: float, places: int | None = None) -> str:
+    """Write a number with a true minus sign: with so many places, or three significant digits."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
+    style = f".{places}f" if places is not None else ",.0f" if abs(value) >= 100 else ".3g"
+    text = f"{value:{style}}"
+    return "0" if float(text.replace(",", "")) == 0 else text.replace("-", "−")

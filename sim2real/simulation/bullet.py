@@ -1,0 +1,332 @@
+"""The Bullet engine behind the simulation seam: the only file that imports pybullet.
+
+Above this file everything speaks of link and joint names, seconds and SI units. Here live the cures for the
+engine's traps, each with a test that fails without it (``tests/simulation/test_bullet.py``):
+
+* poses come from the *link* frame, not from Bullet's inertial frame;
+* inertia is read from the description, and a changed mass always brings its own inertia;
+* the default joint motors and the default damping of 0.04 are switched off;
+* contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients);
+* a reset restores a saved state bit for bit, and a rebuild starts from an empty world.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.errors import Sim2RealError
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Send what the engine's C code prints on import, while connecting and while loading to nowhere."""
+    with open(os.devnull, "w") as nowhere:
+        saved = [os.dup(fd) for fd in (1, 2)]
+        try:
+            for fd in (1, 2):
+                os.dup2(nowhere.fileno(), fd)
+            yield
+        finally:
+            for fd, old in zip((1, 2), saved, strict=True):
+                os.dup2(old, fd)
+                os.close(old)
+
+
+try:
+    with _silence():
+        import pybullet
+except ModuleNotFoundError as error:  # pragma: no cover - only on Pythons without a wheel
+    raise Sim2RealError(
+        "This environment runs on PyBullet, which is not installed; its wheels exist for Python 3.9 to 3.11, "
+        "so use one of those with `pip install pybullet` (newer Pythons compile it from source)."
+    ) from error
+
+Vector = tuple[float, float, float]
+Quaternion = tuple[float, float, float, float]
+
+_WORLD_FRAME = pybullet.WORLD_FRAME
+_TORQUE = pybullet.TORQUE_CONTROL
+
+
+class BulletEngine:
+    """One robot on one infinite plane, stepped at a fixed period.
+
+    Links and joints are addressed by their index in ``link_names`` and ``joint_names``; index 0 of the links is
+    the base. Quaternions are (x, y, z, w).
+
+    Args:
+        timestep_s: the physics period.
+        gui: open Bullet's window instead of running headless.
+    """
+
+    def __init__(self, timestep_s: float, *, gui: bool = False) -> None:
+        self.timestep_s = timestep_s
+        with _silence():
+            self._client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
+        self._gravity_m_s2: Vector = (0.0, 0.0, -9.81)
+        self._urdf_path = Path(tempfile.gettempdir()) / f"sim2real-{os.getpid()}-{id(self)}.urdf"
+
+    # ---- building -----------------------------------------------------------------------------------------
+
+    def load(
+        self,
+        urdf: str,
+        *,
+        joint_names: Sequence[str],
+        base_position_m: Sequence[float],
+        base_quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+        joint_position: Sequence[float] = (),
+        fixed_base: bool = False,
+    ) -> None:
+        """Build the world anew around a compiled robot, and remember that state for ``restore``.
+
+        Starting from an empty world makes an episode depend on nothing that was simulated before it.
+        """
+        c = self._client
+        pybullet.resetSimulation(physicsClientId=c)
+        pybullet.setPhysicsEngineParameter(
+            fixedTimeStep=self.timestep_s,
+            numSubSteps=0,
+            deterministicOverlappingPairs=1,
+            enableFileCaching=0,
+            physicsClientId=c,
+        )
+        pybullet.setGravity(*self._gravity_m_s2, physicsClientId=c)
+        plane = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=c)
+        self._ground = pybullet.createMultiBody(0, plane, physicsClientId=c)
+        self._urdf_path.write_text(urdf)
+        try:
+            with _silence():
+                self._robot = pybullet.loadURDF(
+                    str(self._urdf_path),
+                    basePosition=(0.0, 0.0, 0.0),
+                    useFixedBase=fixed_base,
+                    flags=pybullet.URDF_USE_INERTIA_FROM_FILE,
+                    physicsClientId=c,
+                )
+        finally:
+            self._urdf_path.unlink()
+        self._index_names(joint_names)
+        # Two calls: given damping or activation in the same call, Bullet drops a link's friction and restitution.
+        pybullet.changeDynamics(
+            self._robot, -1, linearDamping=0.0, angularDamping=0.0,
+            activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=c,
+        )  # fmt: skip
+        for link in range(-1, self._n_bullet_joints):
+            pybullet.changeDynamics(
+                self._robot, link, lateralFriction=1.0, restitution=1.0, jointDamping=0.0, physicsClientId=c
+            )
+        self.set_joint_friction(np.zeros(len(self._joints)))
+        self._loaded_inertial = [
+            pybullet.getDynamicsInfo(self._robot, link, physicsClientId=c)
+            for link in range(-1, self._n_bullet_joints)
+        ]
+        self._inertial_in_base: tuple[Vector, Quaternion] = self._loaded_inertial[0][3:5]
+        self._base_in_inertial = pybullet.invertTransform(*self._inertial_in_base)
+        self.set_state(base_position_m, base_quaternion, joint_position)
+        self._saved = pybullet.saveState(physicsClientId=c)
+
+    def _index_names(self, joint_names: Sequence[str]) -> None:
+        c = self._client
+        base_name = pybullet.getBodyInfo(self._robot, physicsClientId=c)[0].decode()
+        self._n_bullet_joints = pybullet.getNumJoints(self._robot, physicsClientId=c)
+        found: dict[str, int] = {}
+        self.link_names = [base_name]
+        for j in range(self._n_bullet_joints):
+            info = pybullet.getJointInfo(self._robot, j, physicsClientId=c)
+            found[info[1].decode()] = j
+            self.link_names.append(info[12].decode())
+        self._joints = [found[name] for name in joint_names]
+
+    def restore(self) -> None:
+        """Return to the state that ``load`` ended with, bit for bit (what setters changed stays changed).
+
+        One restoration is not enough: where the contacts differ from the saved ones, as after a fall, the solver
+        keeps something of them that shows in the first tick. A tick from the saved state overwrites it.
+        """
+        pybullet.restoreState(self._saved, physicsClientId=self._client)
+        pybullet.stepSimulation(self._client)
+        pybullet.restoreState(self._saved, physicsClientId=self._client)
+
+    # ---- state --------------------------------------------------------------------------------------------
+
+    def set_state(
+        self,
+        base_position_m: Sequence[float],
+        base_quaternion: Sequence[float],
+        joint_position: Sequence[float],
+        joint_velocity: Sequence[float] | None = None,
+    ) -> None:
+        """Place the robot: base link frame in the world, joint positions and velocities (rad, rad/s)."""
+        c = self._client
+        position, quaternion = pybullet.multiplyTransforms(
+            base_position_m, base_quaternion, *self._inertial_in_base
+        )
+        pybullet.resetBasePositionAndOrientation(self._robot, position, quaternion, physicsClientId=c)
+        pybullet.resetBaseVelocity(self._robot, (0, 0, 0), (0, 0, 0), physicsClientId=c)
+        velocities = [0.0] * len(self._joints) if joint_velocity is None else joint_velocity
+        for joint, q, v in zip(self._joints, joint_position, velocities, strict=True):
+            pybullet.resetJointState(self._robot, joint, q, v, physicsClientId=c)
+
+    def joint_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return joint positions and velocities, each (n,), in rad and rad/s."""
+        if not self._joints:
+            return np.zeros(0), np.zeros(0)
+        states = pybullet.getJointStates(self._robot, self._joints, self._client)
+        return np.array([s[0] for s in states]), np.array([s[1] for s in states])
+
+    def base_pose(self) -> tuple[Vector, Quaternion]:
+        """Return the position (m) and orientation of the base link frame in the world."""
+        position, quaternion = pybullet.getBasePositionAndOrientation(self._robot, self._client)
+        pose: tuple[Vector, Quaternion] = pybullet.multiplyTransforms(
+            position, quaternion, *self._base_in_inertial
+        )
+        return pose
+
+    def base_velocity(self) -> tuple[Vector, Vector]:
+        """Return linear (m/s, of the base's centre of mass) and angular velocity (rad/s), in world axes."""
+        velocity: tuple[Vector, Vector] = pybullet.getBaseVelocity(self._robot, self._client)
+        return velocity
+
+    def add_base_velocity(self, linear_m_s: Sequence[float], angular_rad_s: Sequence[float]) -> None:
+        """Add to the velocity of the base, and with it of the whole robot, at once."""
+        linear, angular = self.base_velocity()
+        pybullet.resetBaseVelocity(
+            self._robot,
+            [a + b for a, b in zip(linear, linear_m_s, strict=True)],
+            [a + b for a, b in zip(angular, angular_rad_s, strict=True)],
+            physicsClientId=self._client,
+        )
+
+    def link_states(self, links: Sequence[int]) -> list[tuple[Vector, Quaternion, Vector]]:
+        """Return frame position (m), frame orientation and centre-of-mass velocity (m/s) in the world per link.
+
+        The base (index 0) has its own calls.
+        """
+        states = pybullet.getLinkStates(
+            self._robot, [i - 1 for i in links], computeLinkVelocity=1, physicsClientId=self._client
+        )
+        return [(s[4], s[5], s[6]) for s in states]
+
+    def ground_contacts(self) -> list[tuple[int, float]]:
+        """Return (link index, normal force in N) for every point where the robot touches the ground."""
+        points = pybullet.getContactPoints(
+            bodyA=self._robot, bodyB=self._ground, physicsClientId=self._client
+        )
+        return [(point[3] + 1, point[9]) for point in points]
+
+    def mass_matrix(self, joint_position: Sequence[float]) -> NDArray[np.float64]:
+        """Return the engine's joint-space mass matrix, floating base first when the base is free."""
+        return np.array(
+            pybullet.calculateMassMatrix(self._robot, list(joint_position), physicsClientId=self._client)
+        )
+
+    # ---- stepping -----------------------------------------------------------------------------------------
+
+    def tick(self, torque_nm: Sequence[float]) -> None:
+        """Apply joint torques (n,) in N m and advance one physics period."""
+        if self._joints:
+            pybullet.setJointMotorControlArray(
+                self._robot, self._joints, _TORQUE, forces=torque_nm, physicsClientId=self._client
+            )
+        pybullet.stepSimulation(self._client)
+
+    def apply_force(self, link: int, force_n: Sequence[float], point_m: Sequence[float]) -> None:
+        """Push a link for the coming tick: force in world axes, at a point in the link's frame."""
+        c = self._client
+        state = None if link == 0 else pybullet.getLinkState(self._robot, link - 1, physicsClientId=c)
+        frame = self.base_pose() if state is None else state[4:6]
+        at, _ = pybullet.multiplyTransforms(*frame, point_m, (0, 0, 0, 1))
+        pybullet.applyExternalForce(self._robot, link - 1, force_n, at, _WORLD_FRAME, physicsClientId=c)
+
+    # ---- dynamics that can change while running -------------------------------------------------------------
+
+    def set_gravity(self, gravity_m_s2: Vector) -> None:
+        """Set the gravity vector in world axes; the ground stays the plane z = 0."""
+        self._gravity_m_s2 = gravity_m_s2
+        pybullet.setGravity(*gravity_m_s2, physicsClientId=self._client)
+
+    def set_ground(self, *, friction: float, restitution: float) -> None:
+        """Set the ground's friction coefficient (slip angle = atan of it) and restitution.
+
+        Bullet multiplies both bodies' values; the robot's are 1, so the ground's are what contact feels.
+        """
+        pybullet.changeDynamics(
+            self._ground, -1, lateralFriction=friction, restitution=restitution, physicsClientId=self._client
+        )
+
+    def set_joint_friction(self, coulomb_nm: NDArray[np.float64]) -> None:
+        """Set dry friction (n,) in N m: a velocity motor to rest that can give no more than this torque.
+
+        With zero it also switches off the motor that every Bullet joint starts with.
+        """
+        if self._joints:
+            pybullet.setJointMotorControlArray(
+                self._robot,
+                self._joints,
+                pybullet.VELOCITY_CONTROL,
+                targetVelocities=[0.0] * len(self._joints),
+                forces=coulomb_nm.tolist(),
+                physicsClientId=self._client,
+            )
+
+    def set_joint_damping(self, joint: int, viscous_nms: float) -> None:
+        """Set viscous friction of one joint (index into ``joint_names``), in N m s/rad."""
+        pybullet.changeDynamics(
+            self._robot, self._joints[joint], jointDamping=viscous_nms, physicsClientId=self._client
+        )
+
+    def principal_axes(self, link: int) -> NDArray[np.float64]:
+        """Return the rotation (3, 3) from the loaded principal axes of a link's inertia to its frame."""
+        return np.reshape(pybullet.getMatrixFromQuaternion(self._loaded_inertial[link][4]), (3, 3))
+
+    def set_link_inertial(self, link: int, mass_kg: float, principal_kgm2: Sequence[float]) -> None:
+        """Give a link another mass, and moments of inertia (3,) about its loaded principal axes, in one call.
+
+        Given a mass alone Bullet would replace the inertia by that of the collision shape. The centre of mass and
+        the axes cannot change this way; that takes a ``load`` of another description.
+        """
+        pybullet.changeDynamics(
+            self._robot, link - 1, mass=mass_kg, localInertiaDiagonal=principal_kgm2,
+            physicsClientId=self._client,
+        )  # fmt: skip
+
+    def reset_link_inertials(self) -> None:
+        """Undo every ``set_link_inertial``: Bullet's saved state does not hold masses."""
+        for link, (mass_kg, _, diagonal, *_) in enumerate(self._loaded_inertial):
+            pybullet.changeDynamics(
+                self._robot, link - 1, mass=mass_kg, localInertiaDiagonal=diagonal,
+                physicsClientId=self._client,
+            )  # fmt: skip
+
+    # ---- looking ------------------------------------------------------------------------------------------
+
+    def render(
+        self, *, target_m: Sequence[float], distance_m: float, yaw_deg: float, pitch_deg: float,
+        width: int, height: int,
+    ) -> NDArray[np.uint8]:  # fmt: skip
+        """Return an RGB picture (height, width, 3) from a camera that looks at a point."""
+        c = self._client
+        view = pybullet.computeViewMatrixFromYawPitchRoll(target_m, distance_m, yaw_deg, pitch_deg, 0, 2)
+        projection = pybullet.computeProjectionMatrixFOV(50.0, width / height, 0.05, 30.0)
+        picture = pybullet.getCameraImage(
+            width, height, view, projection, shadow=0,
+            lightDirection=(1.0, -2.0, 3.0), lightAmbientCoeff=0.55, lightDiffuseCoeff=0.45, lightSpecularCoeff=0.05,
+            renderer=pybullet.ER_TINY_RENDERER, physicsClientId=c,
+        )  # fmt: skip
+        return np.reshape(np.asarray(picture[2], dtype=np.uint8), (height, width, 4))[:, :, :3].copy()
+
+    def follow(self, target_m: Sequence[float]) -> None:
+        """Point the window's camera at a point."""
+        pybullet.resetDebugVisualizerCamera(2.0, 40.0, -12.0, target_m, physicsClientId=self._client)
+
+    def close(self) -> None:
+        """Disconnect; closing twice is fine."""
+        if self._client >= 0:
+            pybullet.disconnect(self._client)
+            self._client = -1

@@ -1,0 +1,1 @@
+"""Mirrors of a study elsewhere: absent, offline or failing, they change nothing."""

@@ -1,0 +1,179 @@
+"""Weights & Biases as a mirror of the records: one run per training run, and one that holds the report."""
+
+import os
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sim2real.perturb import to_json
+from sim2real.report.figures import Figures, figures
+from sim2real.report.table import Table
+from sim2real.report.words import describe
+from sim2real.stats import Estimate
+from sim2real.study.seeds import content_hash
+from sim2real.study.store import Store
+from sim2real.study.study import Study
+
+_QUIET = {"console": "off", "silent": True, "disable_code": True, "x_disable_stats": True, "init_timeout": 30}
+
+
+def mirror(study: Study, store: Store, *, project: str = "sim2real", mode: str | None = None) -> bool:
+    """Show a study's records on Weights & Biases; what goes wrong there is one warning and changes nothing.
+
+    Every training run becomes a run of job type "eval", all of a study in one group. Its summary holds the
+    robust metrics with their intervals, its history the severity curves against "severity", its config the
+    policy and the conditions. A run of job type "report" holds the records and, once written, `report.html`.
+    Run ids follow from content, so mirroring again continues the same runs. All that wandb keeps on disk stays
+    in the study's folder, from where `wandb sync` sends what was mirrored offline.
+
+    Args:
+        study: What was asked.
+        store: What was recorded.
+        project: The W&B project.
+        mode: "online", "offline" or "disabled"; None as wandb is configured, offline where that fails.
+
+    Returns:
+        Whether everything was handed over, be it to files that wait for `wandb sync`.
+    """
+    try:
+        sink = _Sink(study, store, project, mode)
+        with _environment(store.folder / "wandb"):
+            sink.send()
+        trouble = f"mirrored offline: {sink.detour}" if sink.detour else ""
+        complete = True
+    except Exception as error:  # a mirror must not cost a study
+        trouble, complete = f"no complete copy of '{study.name}': {_line(error)}", False
+    if trouble:
+        warnings.warn(f"Weights & Biases: {trouble}", stacklevel=2)
+    return complete
+
+
+class _Sink:
+    """One mirroring of one study."""
+
+    def __init__(self, study: Study, store: Store, project: str, mode: str | None) -> None:
+        self.detour = ""  # why it is offline although nobody asked for that
+        self._study, self._store, self._mode = study, store, mode
+        content = content_hash(" ".join(sorted(trial.key for trial in study.trials())))
+        self._group = f"{study.name}-{content[:8]}"
+        self._common = {"project": project, "group": self._group, "dir": str(store.folder), "resume": "allow"}
+
+    def send(self) -> None:
+        """Hand everything over."""
+        import wandb
+
+        for label, runs in self._study.policies.items():
+            for index, policy in enumerate(runs):
+                alone = Table(replace(self._study, policies={label: (policy,)}), self._store)
+                name = label if len(runs) == 1 else f"{label}-{index}"
+                run = self._start(
+                    wandb, f"{policy.sha256[:8]}-{name}", name, "eval", self._config(label, index)
+                )
+                _fill(wandb, run, alone, figures(alone))
+                run.finish()
+        run = self._start(wandb, "report", "report", "report", {"question": self._study.question})
+        artifact = wandb.Artifact(f"{self._group}-report", type="report")
+        for path in (
+            self._store.path,
+            *(self._store.folder / name for name in ("study.json", "report.html")),
+        ):
+            if path.is_file():
+                artifact.add_file(str(path))
+        run.log_artifact(artifact)
+        run.finish()
+
+    def _start(self, wandb: Any, name: str, shown: str, job: str, config: Mapping[str, Any]) -> Any:
+        """Start a run; where no mode was asked for and wandb's own fails, offline from then on."""
+        stated = {
+            **self._common,
+            "id": content_hash(f"{self._group} {name}")[:16],
+            "name": shown,
+            "job_type": job,
+            "config": dict(config),
+            "reinit": "create_new",
+            "settings": wandb.Settings(**_QUIET),
+        }
+        try:
+            return wandb.init(mode=self._mode, **stated)
+        except Exception as error:
+            if self._mode is not None:
+                raise
+            self._mode, self.detour = "offline", _line(error)
+            if wandb.run is None:
+                wandb.teardown()  # an init that timed out keeps its run id to itself
+            return wandb.init(mode=self._mode, **stated)
+
+    def _config(self, label: str, index: int) -> dict[str, Any]:
+        study, policy = self._study, self._study.policies[label][index]
+        return {
+            "policy": label,
+            "training_run": index,
+            "policy_file": policy.source,
+            "policy_sha256": policy.sha256,
+            "training": dict(policy.contract.training),
+            "env": study.env,
+            "env_kwargs": dict(study.env_kwargs),
+            "metric": study.metric,
+            "episodes": study.episodes,
+            "seed": study.seed,
+            "conditions": {name: to_json(condition) for name, condition in study.conditions.items()},
+        }
+
+
+def _fill(wandb: Any, run: Any, table: Table, numbers: Figures) -> None:
+    """Log the curves, the cells and the summary of one training run."""
+    run.define_metric("severity", hidden=True)
+    run.define_metric("curve/*", step_metric="severity")
+    for curve in numbers.curves:
+        for line in curve.lines:
+            for x, estimate in zip(line.x, line.estimates, strict=True):
+                run.log({"severity": x} | _spread_out(f"curve/{curve.family.title}", estimate))
+    metric = table.study.metric
+    cells = wandb.Table(columns=["condition", "what it does", metric, "low", "high", "episodes"])
+    for cell in numbers.cells:
+        what = describe(table.study.conditions[cell.condition])
+        for name, number in cell.estimates:
+            if name == metric and number.n_episodes:
+                cells.add_data(cell.condition, what, number.value, number.low, number.high, cell.trials)
+    run.log({"cells": cells})
+    (competence,) = numbers.competence
+    summary: dict[str, Any] = {
+        "competent": competence.passed,
+        "trials_without_number": numbers.failures.without_number,
+    }
+    summary |= _spread_out("nominal", competence.nominal)
+    for one in numbers.challenges:
+        summary |= _spread_out("kept", one.kept) | _spread_out("worst_quarter", one.worst)
+        if worst := numbers.worst(one.policy):
+            summary |= _spread_out("worst", worst.estimate) | {"worst_condition": worst.condition}
+    run.summary.update({f"robust/{name}": value for name, value in summary.items()})
+
+
+def _spread_out(name: str, estimate: Estimate | None) -> dict[str, float]:
+    """Return an estimate as plain numbers, nothing where there is none."""
+    if estimate is None or not estimate.n_episodes:
+        return {}
+    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+@contextmanager
+def _environment(folder: Path) -> Iterator[None]:
+    """Let wandb keep in a folder what it would put into the home directory, such as the contents of tables."""
+    names = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, str(folder.absolute())))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

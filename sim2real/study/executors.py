@@ -1,0 +1,157 @@
+"""Where trials run: in this process, in spawned ones, or wherever a `concurrent.futures.Executor` leads."""
+
+import faulthandler
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from typing import Any, TypeVar
+
+from sim2real.errors import Sim2RealError
+from sim2real.study.load import load_module, loaded_in
+from sim2real.study.rollout import Bench, Row
+from sim2real.study.trial import Trial
+
+T = TypeVar("T")
+
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_here = threading.local()  # holds a bench for each thread, since an executor may run its tasks in threads
+
+
+def send(executor: Executor, function: Callable[..., T], value: Any, *args: Any) -> "Future[T | Exception]":
+    """Submit function(value, *args), where value may hold functions of a study file.
+
+    An exception that the function raised is the future's *result*; a future *raises* if its task was lost.
+
+    Raises:
+        Sim2RealError: If the value cannot be sent to another process.
+    """
+    try:
+        payload = pickle.dumps(value)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise Sim2RealError(f"The study cannot be sent to a worker process: {error}.") from error
+    return executor.submit(_receive, function, payload, loaded_in(payload), *args)
+
+
+def _receive(
+    function: Callable[..., T], payload: bytes, files: Mapping[str, str], *args: Any
+) -> T | Exception:
+    try:
+        for name, path in files.items():
+            if name not in sys.modules:
+                load_module(path)
+        return function(pickle.loads(payload), *args)
+    except Sim2RealError as error:
+        return error
+    except Exception:
+        return RuntimeError(traceback.format_exc())  # any exception, as one that every process can unpickle
+
+
+def run_trials(trials: Sequence[Trial], trust: bool, timeout_s: float | None) -> list[Row]:
+    """Run trials one after the other in this thread's bench; a worker process ends at a trial's time-out.
+
+    The clock is the C library's, so it ends calls that never return to Python, and prints where they hang.
+    """
+    bench = getattr(_here, "bench", None)
+    if bench is None or bench.trust != trust:
+        bench = _here.bench = Bench(trust)
+    if timeout_s is None or multiprocessing.parent_process() is None:
+        return [bench.run(trial) for trial in trials]
+    rows = []
+    try:
+        for trial in trials:
+            faulthandler.dump_traceback_later(timeout_s, exit=True)  # restarts the clock
+            rows.append(bench.run(trial))
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    return rows
+
+
+class InProcess(Executor):
+    """Runs every task at once, where it is submitted."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Return the finished future of a task."""
+        future: Future[T] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close the environment that this thread holds."""
+        if bench := _here.__dict__.pop("bench", None):
+            bench.close()
+
+
+class Processes(Executor):
+    """Spawned processes with one thread of arithmetic each; a pool that broke is replaced by the next submit.
+
+    Workers end with this process however it ends, and when `stop` is called, whatever they are doing.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._open()
+
+    def _open(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        watched, self._alive = context.Pipe(duplex=False)
+        self._pool = ProcessPoolExecutor(
+            self._workers, mp_context=context, initializer=_start_worker, initargs=(watched,)
+        )
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
+        """Queue a task."""
+        with _one_thread_each():  # processes start inside submit
+            try:
+                return self._pool.submit(fn, *args, **kwargs)
+            except BrokenExecutor:
+                self.stop()
+                self._open()
+                return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the workers when they are done."""
+        self._pool.shutdown(wait=wait, cancel_futures=cancel_futures)
+        self._alive.close()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self.stop() if kind else self.shutdown()
+
+    def stop(self) -> None:
+        """End the workers now."""
+        self._alive.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Set what arithmetic libraries (torch among them) read when a new process loads them."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _start_worker(watched: Connection) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
+
+
+def _end_with_parent(watched: Connection) -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # a worker has one
+    wait([watched, parent.sentinel])  # ready when the parent closes its end, or is gone
+    os._exit(1)

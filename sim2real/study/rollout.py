@@ -1,0 +1,219 @@
+"""One episode, from reset to row: the only place where policy and environment meet."""
+
+import math
+import platform
+import re
+import struct
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from hashlib import blake2b
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real._version import __version__
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import Condition, Parameters, Perturbation, Wrap, to_json
+from sim2real.policies import BoundPolicy
+from sim2real.study.seeds import canonical
+from sim2real.study.trial import Trial
+from sim2real.wrappers import Perturbed
+from sim2real.wrappers.perturbed import control_period_s
+
+Row = dict[str, Any]
+Env = gym.Env[Any, Any]
+Frames = list[NDArray[np.uint8]]
+
+FRAMES_PER_SECOND = 15
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Return the versions a rollout depends on."""
+    found = {"python": platform.python_version(), "sim2real": __version__}
+    for package in ("numpy", "gymnasium", "pybullet"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    return found
+
+
+def make(trial: Trial, **extra: Any) -> Env:
+    """Make the bare environment of a trial.
+
+    Raises:
+        Sim2RealError: If Gymnasium cannot make it.
+    """
+    try:
+        return gym.make(trial.env, disable_env_checker=True, **(dict(trial.env_kwargs) | extra))
+    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+        raise Sim2RealError(f"Environment '{trial.env}' cannot be made: {one_line(error)}") from error
+
+
+def dress(env: Env, condition: Condition, parameters: Parameters | None) -> Env:
+    """Put a condition around an environment, its first item innermost."""
+    for _, group in groupby(condition, key=type):
+        items = list(group)
+        if perturbations := [item for item in items if isinstance(item, Perturbation)]:
+            env = Perturbed(env, perturbations, parameters=parameters)
+        for item in items:
+            env = item.fn(env) if isinstance(item, Wrap) else env
+    return env
+
+
+def blank_row(trial: Trial) -> Row:
+    """Return the row of a trial of which nothing is known yet."""
+    return {
+        "key": trial.key,
+        "status": "ok",
+        "error": "",
+        "env": trial.env,
+        "policy_sha256": trial.policy.sha256,
+        "condition": canonical(to_json(trial.condition)),
+        "seed": trial.seed,
+        "termination": "",
+        "metrics": "{}",
+        "parameters": "{}",
+        "versions": canonical(versions()),
+    }
+
+
+class Bench:
+    """The environment and bound policy of the last trial, kept because making them can outlast an episode.
+
+    A `Perturbed` is undone after its episode. A `Wrap` is opaque, so it gets an environment of its own.
+
+    Args:
+        trust: Whether policy files that can execute code may be loaded.
+    """
+
+    def __init__(self, trust: bool = False) -> None:
+        self.trust = trust
+        self._held: tuple[tuple[Any, ...], Env, BoundPolicy, Parameters | None] | None = None
+
+    def run(self, trial: Trial, frames: Frames | None = None) -> Row:
+        """Run a trial and return its row; frames, if given, is filled with rendered images.
+
+        What goes wrong inside the episode is recorded in the row.
+
+        Raises:
+            Sim2RealError: If environment, policy or condition cannot be put together at all.
+        """
+        started = time.perf_counter()
+        row = blank_row(trial)
+        stage = None
+        try:
+            with self.staged(trial, rendered=frames is not None) as stage:
+                row |= episode(*stage, trial.seed, trial.max_steps, frames)
+        except Exception as error:
+            if stage is None:
+                raise
+            row |= {"status": "error", "error": one_line(error)}
+        row["wall_s"] = time.perf_counter() - started
+        return row
+
+    @contextmanager
+    def staged(self, trial: Trial, rendered: bool = False) -> Iterator[tuple[Env, BoundPolicy]]:
+        """Lend the trial's environment under its condition, and its policy bound to it."""
+        parts = (trial.policy.sha256, trial.env, dict(trial.env_kwargs), trial.parameters, rendered)
+        opaque = any(isinstance(item, Wrap) for item in trial.condition)
+        if opaque or self._held is None or self._held[0] != parts:
+            self.close()
+            env = make(trial, **({"render_mode": "rgb_array"} if rendered else {}))
+            policy = trial.policy.bind(env, trust=self.trust)
+            self._held = (parts, env, policy, trial.parameters(env) if trial.parameters else None)
+        _, env, policy, parameters = self._held
+        keep = False  # after an exception: whatever state it was left in
+        try:
+            env = dress(env, trial.condition, parameters)
+            yield env, policy
+            if isinstance(env, Perturbed):
+                env.restore()
+            keep = not opaque
+        finally:
+            if not keep:
+                self._held = None
+                env.close()
+
+    def close(self) -> None:
+        """Close the environment that is held."""
+        held, self._held = self._held, None
+        if held:
+            held[1].close()
+
+
+def episode(
+    env: Env, policy: BoundPolicy, seed: int, max_steps: int | None = None, frames: Frames | None = None
+) -> Row:
+    """Play one episode and return its outcome columns.
+
+    `success` is what the environment's last `info` says of it ("success" or "is_success"); where it says
+    nothing, an episode succeeds by not being terminated before its time runs out.
+
+    Raises:
+        Sim2RealError: If a reward is not finite; a bound policy checks its own actions.
+    """
+    period_s = control_period_s(env)
+    stride = max(1, round(1 / (FRAMES_PER_SECOND * period_s))) if period_s else 1
+    digest = blake2b(digest_size=16)
+    total = cost = 0.0
+    length = violations = interventions = 0
+    terminated = truncated = False
+    observation, info = env.reset(seed=seed)
+    policy.reset(seed=seed)
+    drawn = info.get("parameters", {})
+    digest.update(_bytes(observation))
+    while not (terminated or truncated):
+        if frames is not None and length % stride == 0:
+            frames.append(np.asarray(env.render()))
+        action = policy(observation)
+        observation, reward, terminated, truncated, info = env.step(action)
+        reward = float(reward)
+        total += reward
+        length += 1
+        digest.update(_bytes(action) + _bytes(observation) + _DOUBLE(reward))
+        cost += info.get("cost", 0.0)
+        violations += info.get("violations", 0)
+        interventions += info.get("intervened", False)
+        truncated = truncated or length == max_steps
+    if not math.isfinite(total):
+        raise Sim2RealError("The environment gave a reward that is not finite.")
+    drawn = info.get("parameters", {}) | drawn  # what is drawn at reset, and what only appears in a step
+    success = info.get("success", info.get("is_success", not terminated))
+    return {
+        "return": total,
+        "length": length,
+        "duration_s": length * period_s if period_s else None,
+        "success": success if success is None else int(success),
+        "termination": info.get("termination", "terminated" if terminated else ""),
+        "cost": float(cost),
+        "violations": int(violations),
+        "interventions": int(interventions),
+        "metrics": canonical({name: float(value) for name, value in info.get("metrics", {}).items()}),
+        "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
+        "digest": digest.hexdigest(),
+    }
+
+
+def one_line(error: BaseException) -> str:
+    """Return an exception as one line without memory addresses, so that equal failures read equal."""
+    text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", " ".join(str(error).split()))
+    return text if isinstance(error, Sim2RealError) else f"{type(error).__name__}: {text}"
+
+
+_DOUBLE = struct.Struct("<d").pack
+
+
+def _bytes(value: Any) -> bytes:
+    if isinstance(value, np.ndarray):
+        return value.tobytes()
+    if isinstance(value, dict):
+        return b"".join(_bytes(value[name]) for name in sorted(value))
+    if isinstance(value, tuple):
+        return b"".join(map(_bytes, value))
+    return np.asarray(value).tobytes()

@@ -1,0 +1,172 @@
+"""What is asked: which policies, under which conditions, over how many episodes."""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import Condition, Perturbation, Wrap
+from sim2real.policies import PolicyFile
+from sim2real.study.seeds import canonical, episode_seed
+from sim2real.study.trial import ParametersOf, Trial, importable
+
+NOMINAL = "nominal"
+
+
+class Cell(NamedTuple):
+    """Where a trial stands in a study; labels live here and nowhere below."""
+
+    policy_label: str
+    run: int  # index of the training run
+    condition_label: str
+    episode: int
+    trial: Trial
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """Published numbers drawn beside a severity curve.
+
+    Attributes:
+        label: Name in the legend.
+        metric: The metric the numbers measure.
+        target: The perturbed target, such as "parameter:ground.friction".
+        points: (severity, value) pairs.
+        source: Where they were published.
+    """
+
+    label: str
+    metric: str
+    target: str
+    points: tuple[tuple[float, float], ...]
+    source: str
+
+    def __post_init__(self) -> None:
+        try:
+            points = tuple((float(x), float(value)) for x, value in self.points)
+        except (TypeError, ValueError):
+            points = ()
+        if not points:
+            raise Sim2RealError(f"Reference '{self.label}' needs points: pairs of (severity, value).")
+        object.__setattr__(self, "points", points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A question put to policies: every policy meets the same episodes under every condition.
+
+    Attributes:
+        name: Also the name of the folder the records go to.
+        env: Gymnasium id, with the module that registers it if need be ("sim2real:sim2real/Walk-v0").
+        policies: Label -> policy file, or one file per training run.
+        conditions: Label -> perturbations and wrappers; "nominal" (nothing) always comes first.
+        episodes: Per policy file and condition.
+        seed: Chooses the episodes.
+        env_kwargs: Arguments of `gymnasium.make`: plain JSON values.
+        parameters: Importable function env -> Parameters, for environments without their own.
+        metric: What is compared: a column of the records or a name in their `metrics`.
+        competent: The nominal value of `metric` below which robustness is not reported.
+        max_steps: Control steps after which an episode counts as truncated, None for no limit.
+        question: What the study is to answer, in a sentence for the report.
+        references: Published numbers to draw beside severity curves.
+
+    Raises:
+        Sim2RealError: If a field cannot be used.
+    """
+
+    name: str
+    env: str
+    policies: Mapping[str, Sequence[PolicyFile]]
+    conditions: Mapping[str, Sequence[Perturbation | Wrap]] = field(default_factory=dict)
+    episodes: int = 20
+    seed: int = 0
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    parameters: ParametersOf | None = None
+    metric: str = "success"
+    competent: float = 0.9
+    max_steps: int | None = None
+    question: str = ""
+    references: tuple[Reference, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[\w][\w. -]*(?<![. ])", str(self.name), re.ASCII):
+            raise Sim2RealError(
+                f"A study's name becomes a folder: letters, digits, '.', '_' and '-', not {self.name!r}."
+            )
+        if not isinstance(self.env, str) or not self.env:
+            raise Sim2RealError(f"env must be the id of a Gymnasium environment, not {self.env!r}.")
+        for value, what, least in (
+            (self.episodes, "episodes", 1),
+            (self.seed, "seed", 0),
+            (1 if self.max_steps is None else self.max_steps, "max_steps", 1),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise Sim2RealError(f"{what} must be a whole number of at least {least}, not {value!r}.")
+        if not math.isfinite(self.competent):
+            raise Sim2RealError(f"competent must be a finite value of '{self.metric}', not {self.competent}.")
+        try:
+            canonical(dict(self.env_kwargs))
+        except (TypeError, ValueError) as error:
+            raise Sim2RealError(f"env_kwargs must hold plain JSON values: {error}.") from None
+        if self.parameters is not None:
+            object.__setattr__(self, "parameters", importable(self.parameters))
+        if not all(isinstance(reference, Reference) for reference in self.references):
+            raise Sim2RealError("references must be Reference(...) values.")
+        object.__setattr__(self, "references", tuple(self.references))
+        object.__setattr__(self, "policies", _policies(self.policies))
+        object.__setattr__(self, "conditions", _conditions(self.conditions))
+
+    def cells(self) -> Iterator[Cell]:
+        """Iterate over every (policy, run, condition, episode) with its trial, in the order they are run.
+
+        All conditions of an episode come before the next episode, so every cell of a policy gets data early.
+        """
+        seeds = [episode_seed(self.seed, episode) for episode in range(self.episodes)]
+        for policy_label, runs in self.policies.items():
+            for run, policy in enumerate(runs):
+                for episode, seed in enumerate(seeds):
+                    for condition_label, condition in self.conditions.items():
+                        trial = Trial(
+                            policy=policy,
+                            env=self.env,
+                            env_kwargs=self.env_kwargs,
+                            condition=tuple(condition),
+                            seed=seed,
+                            parameters=self.parameters,
+                            max_steps=self.max_steps,
+                        )
+                        yield Cell(policy_label, run, condition_label, episode, trial)
+
+    def trials(self) -> tuple[Trial, ...]:
+        """Return the trials to run, each content once."""
+        return tuple({cell.trial.key: cell.trial for cell in self.cells()}.values())
+
+
+def _policies(given: Mapping[str, PolicyFile | Sequence[PolicyFile]]) -> dict[str, tuple[PolicyFile, ...]]:
+    if not isinstance(given, Mapping) or not given or not all(isinstance(label, str) for label in given):
+        raise Sim2RealError("A study needs policies: a dict of label -> policy file.")
+    policies = {}
+    for label, value in given.items():
+        runs = tuple(value) if isinstance(value, Sequence) else (value,)
+        if not runs or not all(isinstance(run, PolicyFile) for run in runs):
+            raise Sim2RealError(f"Policy '{label}' must be a policies.file(...), or a list with one per run.")
+        if len({run.sha256 for run in runs}) < len(runs):
+            raise Sim2RealError(f"Policy '{label}' lists one file twice; each training run counts once.")
+        policies[label] = runs
+    return policies
+
+
+def _conditions(given: Mapping[str, Sequence[Perturbation | Wrap]]) -> dict[str, Condition]:
+    if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given):
+        raise Sim2RealError("conditions must be a dict of label -> list of perturbations.")
+    conditions: dict[str, Condition] = {NOMINAL: ()}
+    for label, value in given.items():
+        items = value if isinstance(value, Sequence) else (None,)
+        if not all(isinstance(item, Perturbation | Wrap) for item in items):
+            raise Sim2RealError(f"Condition '{label}' must be a list of perturbations, not {value!r}.")
+        if label == NOMINAL and value:
+            raise Sim2RealError("'nominal' names the unperturbed condition; give this one another label.")
+        conditions[label] = tuple(items)
+    return conditions

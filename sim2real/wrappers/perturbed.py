@@ -1,0 +1,418 @@
+"""The wrapper that makes perturbations, which are values, happen to an environment."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from copy import deepcopy
+from fnmatch import fnmatchcase
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
+
+from sim2real.errors import Sim2RealError, nearest
+from sim2real.perturb import OPERATIONS, Parameter, Parameters, Perturbation
+from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
+from sim2real.perturb.operations import Apply
+from sim2real.perturb.streams import Draws, draws
+
+Env = gym.Env[Any, Any]
+ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
+
+
+class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+    """Put perturbations around an environment.
+
+    At a reset: set the parameters drawn for the episode and all others back to nominal, reset the
+    environment, set its transient parameters, perturb the observation. At a step: set the parameters that are
+    due, perturb the action, step the environment, perturb the observation. What shares a target acts in the
+    order given.
+
+    Draws depend on the reset seed and on the perturbation alone; a reset without a seed goes on from the last
+    one, counting episodes. ``info["parameters"]`` tells what acts: perturbed parameters by name with their
+    value (transient ones when they are set), and operations on signals with their amount: "add
+    observation:gyro" is a bias, "add observation:gyro every step" is noise.
+
+    Where an observation is changed other than by ``delay`` or ``hold``, its bounds are as wide as its dtype.
+    Actions are passed on as they are made, not clipped to the action space.
+
+    Args:
+        env: the environment, which may be perturbed already.
+        perturbations: what to do to it.
+        parameters: its parameters; None for ``env.unwrapped.parameters``, if any.
+        terms: names of parts of the observation; None for ``env.unwrapped.observation_terms``, if any.
+        period_s: time between steps, for Interval and Drift; None for what the environment says.
+
+    Raises:
+        Sim2RealError: if a perturbation does not fit the environment; nothing is left to go wrong in a step.
+    """
+
+    def __init__(
+        self,
+        env: Env,
+        perturbations: Iterable[Perturbation],
+        *,
+        parameters: Parameters | None = None,
+        terms: Mapping[str, slice] | None = None,
+        period_s: float | None = None,
+    ) -> None:
+        self.perturbations = tuple(perturbations)
+        # Not the parameters: they belong to this environment, and the spec says how to make another.
+        RecordConstructorArgs.__init__(self, perturbations=self.perturbations, terms=terms, period_s=period_s)
+        super().__init__(env)
+        bare: Any = env.unwrapped
+        self.parameters: Parameters | None = (
+            getattr(bare, "parameters", None) if parameters is None else parameters
+        )
+        self._inner = [layer for layer in _layers(env) if isinstance(layer, Perturbed)]
+        self._seed: int | None = None
+        self._episode, self._running = 0, False
+        self._told: dict[str, Any] = {}
+        self._draws: list[Draws] = []
+        self._knobs: dict[str, _Knob] = {}
+        if terms is None:
+            terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
+        actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
+        numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
+        self._observation = _Signal("observation", env.observation_space, terms)
+        self._action = _Signal("action", env.action_space, numbered)
+        period_s = control_period_s(env) if period_s is None else period_s
+        self._check_nominal()
+        occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
+        for item in self.perturbations:
+            if not isinstance(item, Perturbation):
+                raise Sim2RealError(
+                    f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."
+                )
+            if period_s is None and (isinstance(item.amount, Drift) or isinstance(item.every, Interval)):
+                raise Sim2RealError(f"'{item.label}' needs to know the time between steps: give period_s.")
+            side, _, part = item.target.partition(":")
+            occurrence = occurrences[item.identity]
+            occurrences[item.identity] += 1
+            if side == "parameter":
+                self._add(item, part, draws(item, occurrence, (), period_s))
+            else:
+                signal = self._observation if side == "observation" else self._action
+                signal.add(item, part, occurrence, period_s)
+        for knob in self._knobs.values():
+            knob.check()
+        self._moving = [knob for knob in self._knobs.values() if knob.moves]
+        if self._observation.space is not env.observation_space:
+            self.observation_space = self._observation.space
+
+    def _check_nominal(self) -> None:
+        """Raise if a parameter is off its nominal value and no inner wrapper says so: no record would tell."""
+        held = {name for layer in self._inner for name in layer._knobs}
+        table = self.parameters
+        if table is None:
+            return
+        for name in table.names():
+            value, nominal = table.get(name), table.spec(name).nominal
+            if value != nominal and name not in held:
+                raise Sim2RealError(
+                    f"{name} is {shown(value)}, not its nominal {shown(nominal)}: make it a perturbation, or "
+                    "restore() the wrapper that left it so."
+                )
+
+    def _add(self, item: Perturbation, pattern: str, drawn: Draws) -> None:
+        """Connect a perturbation to every parameter it means; they share its draws."""
+        parameters = self.parameters
+        known = parameters.names() if parameters else ()
+        names = [name for name in known if fnmatchcase(name, pattern)]
+        if parameters is None or not names:
+            hint = "" if known else " Give Perturbed some parameters, such as Attributes(env, {...})."
+            raise Sim2RealError(f"There is no parameter '{pattern}'.{nearest(pattern, known)}{hint}")
+        for name in names:
+            spec = parameters.spec(name)
+            if not spec.live and item.every != "episode":
+                raise Sim2RealError(
+                    f"'{item.label}': {name} acts from a reset on, so every must be 'episode'."
+                )
+            if spec.transient and isinstance(item.every, Interval) and item.every.lasting_s is not None:
+                raise Sim2RealError(f"'{item.label}': setting {name} acts at one moment and cannot last.")
+            if any(name in layer._knobs for layer in self._inner):
+                raise Sim2RealError(
+                    f"'{item.label}': a Perturbed inside this one has {name}; put both into one."
+                )
+            if item.acts:
+                self._knobs.setdefault(name, _Knob(name, spec, parameters)).add(item, drawn)
+        if item.acts:
+            self._draws.append(drawn)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Undo what the last episode changed, draw for this one, and reset."""
+        if seed is not None:
+            self._seed, self._episode = int(seed), 0
+        elif self._seed is None:
+            self._seed, self._episode = int(np.random.SeedSequence().generate_state(1)[0]), 0
+        else:
+            self._episode += 1
+        for drawn in self._draws:
+            drawn.start(self._seed, self._episode)
+        self._running, self._told = True, {}
+        for signal in (self._observation, self._action):
+            signal.start(self._told, self._seed, self._episode)
+        for knob in self._knobs.values():
+            if not knob.transient:
+                knob.turn(self._told)
+        observation, info = self.env.reset(seed=seed, options=options)
+        for knob in self._moving:
+            if knob.transient:
+                knob.step(self._told)
+        return self._observation(observation, self._told), self._tell(info)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        """Change what is due, and go one step."""
+        if not self._running:
+            raise gym.error.ResetNeeded("Call reset before step.")
+        told = self._told
+        for drawn in self._draws:
+            drawn.tick()
+        for knob in self._moving:
+            knob.step(told)
+        action = self._action(action, told)
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
+
+    def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
+        return {**info, "parameters": {**info.get("parameters", {}), **self._told}}
+
+    def restore(self) -> None:
+        """Give every parameter its nominal value back; a step then needs a reset first."""
+        if self._running:
+            for knob in self._knobs.values():
+                knob.restore()
+        self._running = False
+
+    def close(self) -> None:
+        """Restore the nominal values and close the environment."""
+        self.restore()
+        super().close()
+
+
+class _Knob:
+    """One parameter and what turns it, in order."""
+
+    def __init__(self, name: str, spec: Parameter, parameters: Parameters) -> None:
+        self.transient = self.moves = spec.transient
+        self._name, self._spec, self._set = name, spec, parameters.set
+        self._items: list[Perturbation] = []
+        self._chain: list[tuple[Apply, Draws]] = []
+
+    def add(self, item: Perturbation, drawn: Draws) -> None:
+        self._items.append(item)
+        self._chain.append((OPERATIONS[item.operation].at(item.strength), drawn))
+        self.moves |= item.every != "episode"
+
+    def check(self) -> None:
+        """Raise if all together can leave the parameter's bounds; only far tails are cut off there."""
+        reached: Support = ((self._spec.nominal, self._spec.nominal),)
+        for item in self._items:
+            reached = item.reach(reached)
+        low, high = hull(reached)
+        if low < self._spec.low or high > self._spec.high:
+            raise Sim2RealError(
+                f"{' and '.join(repr(item.label) for item in self._items)} can make {self._name} "
+                f"{shown(low if low < self._spec.low else high)} {self._spec.unit}; it must stay within "
+                f"[{shown(self._spec.low)}, {shown(self._spec.high)}]."
+            )
+
+    def step(self, told: dict[str, Any]) -> None:
+        """Turn it if it changes at this moment."""
+        if self.transient:
+            told.pop(self._name, None)
+        if any([drawn.changed for _, drawn in self._chain]):
+            self.turn(told)
+
+    def turn(self, told: dict[str, Any]) -> None:
+        """Set what the perturbations that act now make of the nominal value."""
+        value = self._spec.nominal
+        for apply, drawn in self._chain:
+            if drawn.amount is not None and (drawn.changed or not self.transient):
+                value = apply(value, drawn.amount, None)[0]
+        told[self._name] = value = min(max(value, self._spec.low), self._spec.high)
+        self._set(self._name, value)
+
+    def restore(self) -> None:
+        if not self.transient:
+            self._set(self._name, self._spec.nominal)
+
+
+class _Signal:
+    """The observations or the actions, and what is done to them, in order."""
+
+    def __init__(self, side: str, space: spaces.Space[Any], names: Mapping[str, slice]) -> None:
+        self.space = space  # widened where perturbed values can lie
+        self._side, self._names = side, names
+        self._copied: dict[str | None, Any] = {}  # dtypes of arrays to change in place, by key of a Dict
+        self._live: list[_Live] = []
+
+    def add(self, item: Perturbation, part: str, occurrence: int, period_s: float | None) -> None:
+        """Find the part that is meant and get ready to do the operation there."""
+        operation, space = OPERATIONS[item.operation], self.space
+        key = index = None
+        if isinstance(space, spaces.Dict) and part:
+            if part not in space.spaces:
+                raise Sim2RealError(f"The {self._side} has no part '{part}'.{nearest(part, space.spaces)}")
+            key, space, part = part, space[part], ""
+        if isinstance(space, ARRAYS):
+            index = self._index(part, space.shape) if part else ...
+        elif part:
+            raise Sim2RealError(f"'{item.target}': the {self._side} is {space}, which has no parts.")
+        _check(item, space, index)
+        if not item.acts:
+            return
+        if index is not None:
+            self._copied[key] = space.dtype
+        if isinstance(space, spaces.Box) and not operation.remembers:
+            wide: spaces.Space[Any] = _widened(space, index)
+            self.space = wide if key is None else spaces.Dict({**self.space.spaces, key: wide})  # type: ignore[attr-defined]
+        each = operation.each and index is not None
+        shape = np.empty(space.shape or ())[index].shape if each else ()
+        drawn = draws(item, occurrence, shape, period_s)
+        self._live.append(_Live(item, occurrence, drawn, key, index, space.dtype))
+
+    def _index(self, part: str, shape: tuple[int, ...]) -> slice:
+        numbers = re.fullmatch(r"(\d+)(?::(\d+))?", part)
+        if part in self._names:
+            index = self._names[part]
+        elif numbers:
+            index = slice(int(numbers[1]), int(numbers[2] or int(numbers[1]) + 1))
+        else:
+            raise Sim2RealError(f"The {self._side} has no part '{part}'.{nearest(part, self._names)}")
+        size = shape[0] if shape else 0
+        if not (isinstance(index, slice) and 0 <= index.start < index.stop <= size):
+            raise Sim2RealError(
+                f"'{self._side}:{part}' is {index}, but the {self._side} has {size} components."
+            )
+        return index
+
+    def start(self, told: dict[str, Any], *episode: int) -> None:
+        for live in self._live:
+            live.memory = None
+            live.drawn.start(*episode)
+            live.tell(told)
+
+    def __call__(self, value: Any, told: dict[str, Any]) -> Any:
+        """Return the perturbed value of this step; the one given stays as it is."""
+        if not self._live:
+            return value
+        if None in self._copied:
+            value = np.array(value, self._copied[None])
+        elif isinstance(value, dict):
+            value = {**value, **{key: np.array(value[key], dtype) for key, dtype in self._copied.items()}}
+        for live in self._live:
+            value = live(value, told)
+        return value
+
+
+class _Live:
+    """One operation on a signal during an episode: the value that describes it, and its memory."""
+
+    def __init__(
+        self, item: Perturbation, occurrence: int, drawn: Draws, key: str | None, index: Any, dtype: Any
+    ) -> None:
+        operation = OPERATIONS[item.operation]
+        self.drawn, self._source, self.memory = drawn, drawn.source, None
+        kind = item.identity[2]
+        self._name = f"{item.operation} {item.target}"
+        self._name += "" if kind == "episode" else f" every {kind}"
+        self._name += f" #{occurrence + 1}" if occurrence else ""
+        self._apply, self._remembers = operation.at(item.strength), operation.remembers
+        self._key, self._index = key, index
+        self._copies = operation.each and index is not None and isinstance(item.amount, Amount)
+        whole_numbers = dtype is not None and dtype.kind in "iu" and not operation.remembers
+        self._whole = np.iinfo(dtype) if whole_numbers else None
+
+    def __call__(self, signal: Any, told: dict[str, Any]) -> Any:
+        """Return the signal with the operation done; arrays are changed in place."""
+        drawn, key, index = self.drawn, self._key, self._index
+        drawn.tick()
+        amount = drawn.amount
+        self.tell(told)
+        if amount is None:
+            if not self._remembers:
+                return signal
+            amount = 0.0
+        holder = signal if key is None else signal[key]
+        value = holder if index is None else holder[index]
+        if self._remembers:
+            value = deepcopy(value) if index is None else value.copy()
+        value, self.memory = self._apply(value, amount, self.memory)
+        if self._whole is not None:
+            value = np.clip(np.rint(value), self._whole.min, self._whole.max).astype(self._whole.dtype)
+        if index is not None:
+            holder[index] = value
+            return signal
+        value = deepcopy(value)
+        if key is None:
+            return value
+        signal[key] = value
+        return signal
+
+    def tell(self, told: dict[str, Any]) -> None:
+        """Note the amount that acts now."""
+        amount = self._source.amount
+        if amount is None:
+            told.pop(self._name, None)
+        else:
+            # A copy, as nobody may change, or keep alive, the block of draws.
+            told[self._name] = amount.copy() if self._copies else amount
+
+
+def _check(item: Perturbation, space: spaces.Space[Any], index: Any) -> None:
+    """Raise if an operation makes no sense on a part of a space."""
+    operation = OPERATIONS[item.operation]
+    if isinstance(space, spaces.Box) or operation.remembers:
+        return
+    if operation.arithmetic or not isinstance(space, (spaces.Discrete, *ARRAYS)):
+        hint = f" Name one of its parts: {', '.join(space)}." if isinstance(space, spaces.Dict) else ""
+        raise Sim2RealError(
+            f"'{item.label}': there are no numbers in {space}; delay and hold work there.{hint}"
+        )
+    if isinstance(space, spaces.MultiBinary):
+        low, high = np.zeros(space.shape), np.ones(space.shape)
+    else:
+        low = np.asarray(space.start)  # type: ignore[union-attr]
+        high = low + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1  # type: ignore[union-attr]
+    least, most = hull(item.support) if item.acts else (low[index], high[index])
+    if np.any(least < low[index]) or np.any(most > high[index]) or item.strength not in (0, 1):
+        raise Sim2RealError(f"'{item.label}': that is not always a value of {space}.")
+
+
+def _widened(space: spaces.Box, index: Any) -> spaces.Box:
+    """Return the space with the bounds of a part as wide as its dtype."""
+    dtype: Any = space.dtype
+    limits = np.iinfo(dtype) if dtype.kind in "iu" else None
+    low, high = space.low.copy(), space.high.copy()
+    low[index], high[index] = (limits.min, limits.max) if limits else (-np.inf, np.inf)
+    return spaces.Box(low, high, dtype=dtype.type)
+
+
+def _alike(env: Env, space: str) -> bool:
+    """Tell whether the bare environment's names still fit, that is, no wrapper reshaped its signal."""
+    return bool(getattr(env, space).shape == getattr(env.unwrapped, space).shape)
+
+
+def _layers(env: Env) -> Iterator[Env]:
+    while isinstance(env, gym.Wrapper):
+        yield env
+        env = env.env
+
+
+def control_period_s(env: Env) -> float | None:
+    """Return the time between two steps in seconds, None where the environment does not say."""
+    bare = env.unwrapped
+    fps = env.metadata.get("render_fps")
+    for found in (
+        getattr(bare, "control_period_s", None),
+        getattr(bare, "dt", None),
+        1.0 / fps if fps else None,
+    ):
+        if isinstance(found, int | float) and found > 0:
+            return float(found)
+    return None

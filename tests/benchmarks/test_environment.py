@@ -1,0 +1,213 @@
+"""The environment's targets: step, perturbed step, physics, load, reset, memory, import."""
+
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pybullet
+import pytest
+
+from sim2real import (
+    Integers,
+    Interval,
+    Normal,
+    Perturbed,
+    Robot,
+    Uniform,
+    add,
+    delay,
+    hold,
+    policies,
+    quantize,
+    scale,
+    set_to,
+)
+from sim2real.simulation.bullet import BulletEngine
+
+TEN = (
+    add("observation:gyro", Normal(0, 0.1)),
+    add("observation:joint_velocity", Normal(0, 0.5)),
+    add("observation:joint_position", Normal(0, 0.01)),
+    add("observation:gyro", Normal(0, 0.02), every="episode"),
+    quantize("observation:joint_position", 0.001),
+    hold("observation", 0.02),
+    delay("observation", 1),
+    delay("action", Integers(0, 1)),
+    scale("parameter:*.strength", Uniform(0.9, 1.1)),
+    add("parameter:base.velocity_y", Uniform(-0.3, 0.3), every=Interval(1, 2)),
+)
+
+
+@pytest.fixture(scope="module")
+def stand():
+    env = gym.make("sim2real:sim2real/Stand-v0", disable_env_checker=True, episode_s=1e6)
+    yield env
+    env.close()
+
+
+@pytest.fixture(scope="module")
+def walk():
+    env = gym.make("sim2real:sim2real/Walk-v0", disable_env_checker=True, episode_s=1e6)
+    yield env
+    env.close()
+
+
+def recorded_actions(env, n=100):
+    """Actions that keep the robot on its feet, marching a little, to be replayed by what is timed."""
+    policy = policies.scripted(policies.balance).bind(env)
+    observation, _ = env.reset(seed=0)
+    actions = []
+    for _ in range(n):
+        actions.append(policy(observation))
+        observation, *_ = env.step(actions[-1])
+    return actions
+
+
+def test_step_over_its_bare_physics(walk, benchmark, monkeypatch):
+    """A Walk step ≤ 1.5 × its four stepSimulation calls."""
+    env, actions = walk.unwrapped, recorded_actions(walk)
+    spent = [0.0]
+    real = pybullet.stepSimulation
+
+    def timed(*args):
+        start = time.perf_counter()
+        real(*args)
+        spent[0] += time.perf_counter() - start
+
+    def episode():
+        env.reset(seed=0)
+        start = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        return time.perf_counter() - start
+
+    whole, physics = [], []
+    for _ in range(40):
+        whole.append(episode())
+        monkeypatch.setattr(pybullet, "stepSimulation", timed)
+        spent[0] = 0.0
+        episode()
+        physics.append(spent[0])
+        monkeypatch.setattr(pybullet, "stepSimulation", real)
+    step_us, physics_us = (statistics.median(t) / len(actions) * 1e6 for t in (whole, physics))
+    benchmark.extra_info.update(step_us=step_us, physics_us=physics_us, ratio=step_us / physics_us)
+    print(f"\nWalk step {step_us:.0f} µs, its physics {physics_us:.0f} µs, ratio {step_us / physics_us:.3f}")
+    benchmark.pedantic(lambda: env.step(actions[0]), rounds=50)
+
+
+def test_ten_perturbations_over_none(walk, benchmark):
+    """Perturbed with ten perturbations adds ≤ 15 % to the step."""
+    actions = recorded_actions(walk)
+    bare, perturbed = walk, Perturbed(walk, TEN)
+
+    def episode(env):
+        env.reset(seed=0)
+        start = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        return time.perf_counter() - start
+
+    times = {"bare": [], "perturbed": []}
+    for _ in range(40):
+        times["perturbed"].append(episode(perturbed))
+        perturbed.restore()
+        times["bare"].append(episode(bare))
+    bare_us, perturbed_us = (statistics.median(times[k]) / len(actions) * 1e6 for k in ("bare", "perturbed"))
+    ratio = perturbed_us / bare_us
+    benchmark.extra_info.update(bare_us=bare_us, perturbed_us=perturbed_us, ratio=ratio)
+    print(f"\nbare {bare_us:.0f} µs, ten perturbations {perturbed_us:.0f} µs, ratio {ratio:.3f}")
+    walk.reset(seed=0)
+    benchmark.pedantic(lambda: walk.step(actions[0]), rounds=50)
+
+
+def test_physics_of_the_compiled_robot(compare):
+    """The merged robot against the same description with its fixed links, both held still: yardstick ≥ 2 ×."""
+    robot = Robot.load("g1")
+    legs = robot.group("legs")
+    merged = robot.compile(legs)
+    full = (Path(__file__).parents[2] / "robots" / "g1" / "g1.urdf").read_text()
+    for joint in robot.joint_names:
+        if joint not in legs:
+            full = full.replace(
+                f'<joint name="{joint}" type="revolute">', f'<joint name="{joint}" type="fixed">'
+            )
+    engines = []
+    for urdf in (merged.urdf, full):
+        engine = BulletEngine(0.005)
+        engine.load(urdf, joint_names=legs, base_position_m=(0, 0, robot.base_height_m),
+                    joint_position=[robot.default_pose[j] for j in legs])  # fmt: skip
+        engines.append(engine)
+    still = [0.0] * len(legs)
+    compare(lambda: [engines[0].tick(still) for _ in range(20)], lambda: [engines[1].tick(still) for _ in range(20)],
+            setup=lambda: [e.restore() for e in engines])  # fmt: skip
+    for engine in engines:
+        engine.close()
+
+
+def test_loading_a_compiled_robot(benchmark, walk):
+    """Load ≤ 10 ms."""
+    sim = walk.unwrapped.sim
+    benchmark(sim._load, sim._nominal)
+
+
+def test_reset_with_twenty_changed_parameters(benchmark, walk):
+    """Twenty masses, strengths and gains, changed in place: ≤ 1 ms."""
+    legs = walk.unwrapped.joint_names
+    condition = [scale(f"parameter:{name}.strength", Uniform(0.8, 1.2)) for name in legs[:7]]
+    condition += [scale(f"parameter:{name}.mass", Uniform(0.8, 1.2)) for name in legs[:7]]
+    condition += [scale(f"parameter:{name}.kp", Uniform(0.8, 1.2)) for name in legs[:6]]
+    env = Perturbed(walk, condition)
+    benchmark(env.reset)
+    env.restore()
+    walk.reset(seed=0)
+
+
+def test_reset_with_recompilation(benchmark, walk):
+    """A shifted centre of mass, a payload and armature: ≤ 10 ms."""
+    env = Perturbed(
+        walk,
+        [
+            add("parameter:torso.com_x", Uniform(-0.05, 0.05)),
+            set_to("parameter:payload.mass", Uniform(1, 5)),
+            scale("parameter:*.armature", Uniform(0.9, 1.1)),
+        ],
+    )
+    benchmark(env.reset)
+    env.restore()
+    walk.reset(seed=0)
+
+
+def test_memory_of_one_more_environment(benchmark):
+    """≤ 40 MB each, by the resident size of a fresh process."""
+    code = (
+        "import gymnasium as gym, resource\n"
+        "make = lambda: gym.make('sim2real:sim2real/Walk-v0', disable_env_checker=True)\n"
+        "def mb(): return int(next(l for l in open('/proc/self/status') if l.startswith('VmRSS')).split()[1]) / 1024\n"
+        "envs = [make()]; [e.reset(seed=0) for e in envs]; before = mb()\n"
+        "envs += [make() for _ in range(8)]; [e.reset(seed=0) for e in envs]; print((mb() - before) / 8)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    benchmark.extra_info["mb"] = float(shown.stdout)
+    print(f"\nmemory of one more environment: {float(shown.stdout):.1f} MB")
+    benchmark.pedantic(lambda: None)
+
+
+def test_importing_the_package(benchmark):
+    """``import sim2real`` ≤ 0.3 s on top of ``import gymnasium``."""
+
+    def seconds(code):
+        return float(subprocess.run(
+            [sys.executable, "-c", f"import time; t = time.perf_counter(); {code}; print(time.perf_counter() - t)"],
+            capture_output=True, text=True, check=True,
+        ).stdout)  # fmt: skip
+
+    extra = statistics.median(
+        seconds("import gymnasium; t = time.perf_counter(); import sim2real") for _ in range(9)
+    )
+    benchmark.extra_info["seconds"] = extra
+    print(f"\nimport sim2real on top of gymnasium: {extra:.3f} s")
+    benchmark.pedantic(lambda: np.zeros(1))

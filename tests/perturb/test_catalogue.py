@@ -1,0 +1,60 @@
+import inspect
+
+import pytest
+
+from sim2real.perturb import Interval, Perturbation, Uniform, catalogue, severities, to_json
+from sim2real.perturb.catalogue import action_delay, motor_strength, payload, push, sensor_noise
+
+ARGUMENTS = {
+    "term": "gyro", "std": 0.1, "timescale_s": 5.0, "steps": 2, "latency_s": 0.02, "probability": 0.1, "step": 0.01,
+    "limit": 1.0, "factor": 0.8, "coefficient": 0.5, "angle_rad": 0.05, "mass_kg": 2.0, "offset_m": 0.02,
+    "speed": 1.0, "force": 50.0,
+}  # fmt: skip
+HELPERS = [
+    function
+    for name, function in inspect.getmembers(catalogue, inspect.isfunction)
+    if function.__module__ == catalogue.__name__ and not name.startswith("_") and name != "severities"
+]
+
+
+@pytest.mark.parametrize("helper", HELPERS, ids=lambda helper: helper.__name__)
+def test_every_helper_makes_one_perturbation_that_acts(helper):
+    """A helper called with its sizes alone gives a perturbation that acts and reads as a sentence."""
+    needed = [
+        name
+        for name, parameter in inspect.signature(helper).parameters.items()
+        if parameter.default is inspect.Parameter.empty
+    ]
+    item = helper(**{name: ARGUMENTS[name] for name in needed})
+    assert isinstance(item, Perturbation)
+    assert item.acts
+    assert to_json([item])
+    assert helper.__doc__.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("item", "label"),
+    [
+        (sensor_noise("gyro", 0.2), "add Normal(0, 0.2) to observation:gyro every step"),
+        (sensor_noise("*", 0.2), "add Normal(0, 0.2) to observation every step"),
+        (
+            motor_strength(Uniform(0.8, 1.2), "left_*"),
+            "scale left_*.strength by Uniform(0.8, 1.2) every episode",
+        ),
+        (push(1.0), "add Uniform(-1, 1) to base.velocity_y every 5 to 10 s"),
+        (push(1.0, "x", every=Interval(1, 2)), "add Uniform(-1, 1) to base.velocity_x every 1 to 2 s"),
+        (payload(2), "set payload.mass to 2"),
+        (action_delay(2), "delay action by 2 steps"),
+    ],
+)
+def test_helpers_read_as_they_act(item, label):
+    """The generated sentence says what the helper's name promises."""
+    assert item.label == label
+
+
+def test_severities_are_one_condition_a_strength():
+    """A severity curve has one labelled condition for every strength, of one identity."""
+    curve = severities(push(1.0), [0.0, 0.5, 1.0])
+    assert [condition[0].strength for condition in curve.values()] == [0.0, 0.5, 1.0]
+    assert len({condition[0].identity for condition in curve.values()}) == 1
+    assert all(label == condition[0].label for label, condition in curve.items())

@@ -1,0 +1,126 @@
+"""Laws of policies written in Python."""
+
+import pickle
+import subprocess
+import sys
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+from sim2real import policies
+from sim2real.errors import Sim2RealError
+from sim2real.policies import Contract
+
+
+def proportional(env, gain: float = 1.0):
+    """A factory in this file."""
+    return lambda observation: gain * observation[: env.action_space.shape[0]]
+
+
+class Outer:
+    """A place for a factory that is not at the top level."""
+
+    @staticmethod
+    def constant(env):
+        return lambda observation: np.ones(env.action_space.shape)
+
+
+def test_factories_are_named_by_source_and_arguments(tmp_path, robot):
+    """A scripted policy's sha256 follows its file and arguments, however the factory is named."""
+    one, two = policies.scripted(proportional, gain=1.0), policies.scripted(proportional, gain=2.0)
+    assert one.sha256 != two.sha256
+    assert (two.label, two.seen, two.needs_trust) == ("proportional(gain=2.0)", (), False)
+    by_path = policies.scripted(f"{__file__}:proportional", gain=2.0, name="p")
+    assert (by_path.sha256, by_path.label) == (two.sha256, "p")
+    observation = np.arange(17, dtype=np.float32)
+    for policy in (two, by_path):
+        np.testing.assert_array_equal(policy.bind(robot())(observation), 2 * observation[:4])
+    np.testing.assert_array_equal(policies.scripted(Outer.constant).bind(robot())(observation), np.ones(4))
+    assert policies.scripted("sim2real.policies:zero") == policies.scripted(policies.zero)
+    (path := tmp_path / "mine.py").write_text("def make(env):\n    return lambda observation: 1\n")
+    declared = policies.scripted(f"{path}:make")
+    path.write_text("def make(env):\n    return lambda observation: 2\n")
+    with pytest.raises(Sim2RealError, match="has changed since it was declared"):
+        declared.bind(robot())
+
+
+def test_scripted_policies_travel(tmp_path):
+    """A scripted policy declared in a file that no import finds binds in a fresh process."""
+    code = "import pickle, sys, gymnasium; env = gymnasium.make('Pendulum-v1')\n"
+    code += (
+        "print(pickle.loads(bytes.fromhex(sys.argv[1])).bind(env)(env.observation_space.sample() * 0 + 1))"
+    )
+    data = pickle.dumps(policies.scripted(proportional, gain=0.5)).hex()
+    done = subprocess.run([sys.executable, "-c", code, data], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[0.5]"
+
+
+def test_builtin_policies(robot):
+    """Zero is zero, random repeats by seed, hold commands the pose or the torques towards it."""
+    env, observation = robot(), np.zeros(17, np.float32)
+    observation[3:7], observation[7:11] = 0.5, 2.0
+    assert not policies.scripted(policies.zero).bind(env)(observation).any()
+    noise, draws = policies.scripted(policies.random).bind(env), []
+    for seed in (5, 5, 6):
+        noise.reset(seed)
+        draws.append([noise(observation).tolist() for _ in range(3)])
+    assert draws[0] == draws[1] != draws[2]
+    np.testing.assert_allclose(
+        policies.scripted(policies.hold).bind(env)(observation), env.default_pose, rtol=1e-6
+    )
+    torque = policies.scripted(policies.hold).bind(robot(control="torque"))(observation)
+    np.testing.assert_allclose(torque, env.default_pose - 0.5 - 2.0, rtol=1e-6)
+    with (
+        gym.make("Pendulum-v1") as pendulum,
+        pytest.raises(Sim2RealError, match="'hold' needs a default_pose, which P"),
+    ):
+        policies.scripted(policies.hold).bind(pendulum)
+
+
+@pytest.mark.parametrize(
+    ("factory", "kwargs", "sentence"),
+    [
+        ("hold", {}, "^A factory is named 'module:name' or 'file.py:name', not 'hold'.$"),
+        ("nowhere.to.be:found", {}, "^'nowhere.to.be' cannot be imported: ModuleNotFoundError: "),
+        ("sim2real.policies:holt", {}, "^'sim2real.policies' defines no 'holt'. Did you mean 'hold'?"),
+        ("gone.py:make", {}, "^The scripted policy 'gone.py' cannot be read: No such file or directory.$"),
+        (f"{__file__}:proportionl", {}, "defines no 'proportionl'. Did you mean 'proportional'?"),
+        (lambda env: None, {}, "is not a function or class at the top level of a Python file.$"),
+        (len, {}, "is not a function or class at the top level of a Python file.$"),
+        (
+            proportional,
+            {"gian": 2},
+            "^'proportional' cannot be called with env, gian: got an unexpected keyword",
+        ),
+        (proportional, {"gain": {1}}, "^Arguments of a scripted policy are plain JSON values: "),
+    ],
+)
+def test_factories_that_cannot_be_found_are_refused(factory, kwargs, sentence):
+    """A factory that could not be found again, or not be called, is refused when it is declared."""
+    with pytest.raises(Sim2RealError, match=sentence):
+        policies.scripted(factory, **kwargs)
+
+
+def test_results_that_are_no_policies_are_refused(robot, tmp_path):
+    """A factory must give a policy and its file must run; a scripted policy has no unbound form."""
+    (path := tmp_path / "mine.py").write_text("def act(observation):\n    return 0\n")
+    declared = policies.scripted(f"{path}:act")
+    with pytest.raises(
+        Sim2RealError, match="mine.py:act' returned int, not a callable observation -> action.$"
+    ):
+        declared.bind(robot())
+    with pytest.raises(
+        Sim2RealError, match="^The scripted policy 'act' exists in an environment only: use bind.$"
+    ):
+        declared.load()
+    path.write_text("def act(env):\n    return 0\n\n1 / 0\n")
+    with pytest.raises(
+        Sim2RealError, match="mine.py' cannot be imported: ZeroDivisionError: division by zero.$"
+    ):
+        policies.scripted(f"{path}:act").bind(robot())
+
+
+def test_empty_contract_is_the_default():
+    """A scripted policy promises nothing but what it saw."""
+    assert policies.scripted(policies.zero, seen=None).contract == Contract()

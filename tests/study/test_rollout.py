@@ -1,0 +1,134 @@
+import json
+
+import pytest
+from study_toys import TOY, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
+
+from sim2real import policies
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
+from sim2real.study import Trial, replay
+from sim2real.study.rollout import Bench, dress, one_line
+from sim2real.study.store import COLUMNS
+
+POLICY = policies.scripted(constant)
+
+
+def trial(condition=(), policy=POLICY, **kwargs):
+    return Trial(
+        policy=policy, env=TOY, condition=tuple(condition), seed=7, parameters=gain, env_kwargs=kwargs
+    )
+
+
+def outcome(row):
+    return {name: value for name, value in row.items() if name not in ("key", "condition", "wall_s")}
+
+
+def test_a_row_tells_what_the_environment_reported():
+    """Return, costs, success, termination, metrics, versions and drawn parameters are recorded."""
+    row = Bench().run(trial([scale("parameter:gain", 3.0), add("action", Normal(0, 1), every="episode")]))
+    drawn = json.loads(row["parameters"])
+    assert set(row) == set(COLUMNS)
+    assert row["status"] == "ok"
+    assert row["return"] == pytest.approx(10 * 3 * (0.5 + drawn["add action"][0]))
+    assert drawn["gain"] == 3.0
+    assert (row["length"], row["duration_s"]) == (10, 1.0)
+    assert (row["cost"], row["violations"], row["interventions"]) == (5.0, 10, 1)
+    assert (row["success"], row["termination"]) == (0, "bored")
+    assert json.loads(row["metrics"]) == {"distance_m": 2.0}
+    assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
+
+
+@pytest.mark.parametrize(("fault", "success", "termination"), [("", 1, ""), ("terminates", 0, "terminated")])
+def test_where_nothing_is_reported_success_is_not_being_terminated(fault, success, termination):
+    """A foreign environment's episode succeeds by lasting until its time runs out."""
+    row = Bench().run(trial(reports=False, fault=fault))
+    assert (row["success"], row["termination"], row["cost"]) == (success, termination, 0.0)
+
+
+def test_max_steps_cuts_an_episode_as_its_end_would():
+    """A cut episode counts as truncated."""
+    cut = Trial(policy=POLICY, env=TOY, env_kwargs={"reports": False, "fault": "terminates"}, max_steps=4)
+    row = Bench().run(cut)
+    assert (row["length"], row["success"], row["termination"]) == (4, 1, "")
+
+
+@pytest.mark.parametrize(
+    ("policy", "fault", "message"),
+    [
+        (misshapen, "", r"shape \(3,\)"),
+        (nan, "", "finite"),
+        (constant, "raises", r"RuntimeError: lost contact at <object object at 0x…>"),
+        (constant, "nan", "reward that is not finite"),
+    ],
+)
+def test_what_goes_wrong_in_an_episode_is_its_record(policy, fault, message):
+    """Failures are rows with one sentence, and the next episode is as if nothing had happened."""
+    bench, clean = Bench(), Bench().run(trial())
+    row = bench.run(trial(policy=policies.scripted(policy), fault=fault))
+    assert row["status"] == "error"
+    assert "return" not in row
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(row["error"])
+    assert "\n" not in row["error"]
+    assert outcome(bench.run(trial())) == outcome(clean)
+
+
+def test_rows_do_not_depend_on_what_the_bench_ran_before():
+    """Same trial, same row, in any order and company."""
+    trials = cartpole(episodes=2, max_steps=60).trials()
+    alone = {one.key: outcome(Bench().run(one)) for one in trials}
+    bench = Bench()
+    for one in (*reversed(trials), *trials[::3], *trials[1::2]):
+        assert outcome(bench.run(one)) == alone[one.key]
+
+
+def test_the_environment_is_made_once_for_many_conditions():
+    """Perturbed episodes share an environment that is nominal in between; a Wrap gets one of its own."""
+    bench, before = Bench(), Toy.made
+    conditions = [(), (scale("parameter:gain", 3.0),), (set_to("parameter:gain", Uniform(2, 3)),), ()]
+    returns = [bench.run(trial(condition))["return"] for condition in conditions]
+    assert Toy.made == before + 1
+    assert returns[0] == returns[3] == 5.0
+    assert bench.run(trial([Wrap(halved, label="half")]))["return"] == 2.5
+    assert Toy.made == before + 2
+
+
+def test_zero_strength_is_bit_identical_to_nominal():
+    """Perturbations at strength 0 leave every observation, action and reward as it was; at 1 they do not."""
+    perturbations = [add("observation", Normal(0, 1)), delay("action", 1), scale("parameter:gain", 2.0)]
+    off = [perturbation.at(0) for perturbation in perturbations]
+    digests = [Bench().run(trial(condition))["digest"] for condition in ((), off, perturbations)]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_the_first_item_of_a_condition_is_innermost():
+    """Perturbations and wraps are put on in the order they are listed."""
+    import gymnasium as gym
+
+    items = (add("action", 1.0), scale("action", 2.0), Wrap(halved, label="a"), add("observation", 1.0))
+    layers, env = [], dress(gym.make(TOY), items, None)
+    while isinstance(env, gym.Wrapper):
+        layers.append(type(env).__name__)
+        env = env.env
+    assert layers[:3] == ["Perturbed", "TransformReward", "Perturbed"]
+
+
+def test_what_cannot_be_put_together_is_no_record():
+    """An environment that cannot be made ends the run with a sentence instead of filling the table."""
+    with pytest.raises(Sim2RealError, match="Environment 'Nowhere-v0' cannot be made"):
+        Bench().run(Trial(policy=POLICY, env="Nowhere-v0"))
+
+
+def test_a_replay_has_the_digest_of_the_record_and_shows_it():
+    """Repeating a trial gives the same row; rendering adds pictures and changes nothing."""
+    one = toy(episodes=1).trials()[0]
+    recorded, (row, frames) = Bench().run(one), replay(one, render=True)
+    assert outcome(row) == outcome(recorded)
+    assert [int(frame[0, 0, 0]) for frame in frames] == list(range(10))
+    assert replay(one)[1] == []
+
+
+def test_an_error_reads_the_same_in_every_process():
+    """Addresses and line breaks are taken out of an exception's text."""
+    assert one_line(ValueError("at 0x7f00aa11bb22\n  and so on")) == "ValueError: at 0x… and so on"
+    assert one_line(Sim2RealError("Plainly.")) == "Plainly."

@@ -1,0 +1,309 @@
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import study_toys
+from study_toys import OnSeed, cartpole, misshapen, toy
+
+from sim2real import policies
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import Wrap, add, scale
+from sim2real.study import Store, open_study, run
+from sim2real.study.executors import Processes
+from sim2real.study.replay import find
+from sim2real.study.runner import _Queue
+
+DRIVER = """
+import sys
+from study_toys import cartpole
+from sim2real.study import run
+if __name__ == "__main__":
+    run(cartpole(episodes=int(sys.argv[2])), sys.argv[1], workers=2, chunk_s=0.1)
+"""
+
+
+def environ():
+    """Return the environment of a shell that finds what this process finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The table hash of a study, by its number of episodes, from a run in this process."""
+    known = {}
+
+    def table_hash(episodes):
+        if episodes not in known:
+            folder = tmp_path_factory.mktemp("undisturbed")
+            known[episodes] = run(cartpole(episodes=episodes), folder, workers=0).table_hash()
+        return known[episodes]
+
+    return table_hash
+
+
+def ran(study, folder, **options):
+    """Run a study and return how many trials that took."""
+    seen = []
+    run(study, folder, progress=lambda done, total, failed: seen.append(done), **options)
+    return seen[-1] - seen[0]
+
+
+def test_the_table_is_the_same_wherever_trials_run(tmp_path, undisturbed):
+    """Processes, threads and this process, small chunks and large, give tables that are equal bit for bit."""
+    study = cartpole(episodes=6)
+    pool = run(study, tmp_path / "pool", workers=2, chunk_s=0.02)
+    with ThreadPoolExecutor(2) as threads:
+        other = run(study, tmp_path / "threads", executor=threads, workers=2)
+    assert len(pool) == len(other) == 2 * 4 * 6
+    assert pool.table_hash() == other.table_hash() == undisturbed(6)
+
+
+def test_running_again_runs_exactly_what_is_missing(tmp_path, undisturbed):
+    """More episodes, conditions or policies add their rows; what is there stays, in whatever order it came."""
+    one = cartpole(episodes=2, policies={"weak": cartpole().policies["weak"]})
+    assert ran(one, tmp_path, workers=0) == 8
+    assert ran(one, tmp_path, workers=0) == 0
+    assert ran(cartpole(episodes=6), tmp_path, workers=0) == 40
+    assert Store(tmp_path).table_hash() == undisturbed(6)
+
+
+def test_rows_are_kept_when_a_run_is_interrupted(tmp_path, undisturbed):
+    """What was committed before Ctrl-C is not run again."""
+
+    def interrupt(done, total, failed):
+        if done >= 10:
+            raise KeyboardInterrupt
+
+    for workers in (0, 2):
+        with pytest.raises(KeyboardInterrupt):
+            run(cartpole(episodes=6), tmp_path, workers=workers, chunk_s=0.01, progress=interrupt)
+    kept = len(Store(tmp_path))
+    assert 10 <= kept < 48
+    assert ran(cartpole(episodes=6), tmp_path, workers=0) == 48 - kept
+    assert Store(tmp_path).table_hash() == undisturbed(6)
+
+
+def test_an_interrupted_run_does_not_wait_for_its_workers(tmp_path):
+    """Ctrl-C ends episodes that would go on for a minute."""
+    seeds = [cell.trial.seed for cell in toy(episodes=3).cells()]
+    study, started = toy(OnSeed, {"seeds": seeds[1:], "deed": "hang"}, episodes=3), time.monotonic()
+
+    def interrupt(done, total, failed):
+        if done:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(study, tmp_path, workers=2, progress=interrupt)
+    assert time.monotonic() - started < 30
+    assert len(Store(tmp_path)) == 1
+
+
+def test_workers_compute_in_one_thread():
+    """Arithmetic libraries are told so before they load; this process's environment stays as it is."""
+    before = dict(os.environ)
+    with Processes(1) as place:
+        assert place.submit(os.getenv, "OMP_NUM_THREADS").result() == "1"
+    assert dict(os.environ) == before
+
+
+def test_a_script_that_runs_a_study_unguarded_is_told_so(tmp_path):
+    """Spawned workers import the script; without a main guard they would run it again."""
+    (tmp_path / "script.py").write_text(DRIVER.replace('if __name__ == "__main__":', "if True:"))
+    command = [sys.executable, str(tmp_path / "script.py"), str(tmp_path / "run"), "2"]
+    shown = subprocess.run(command, env=environ(), capture_output=True, text=True, timeout=120)
+    assert shown.returncode == 1
+    assert "must call run() under `if __name__ == '__main__':`" in shown.stderr
+
+
+def test_a_trial_that_kills_its_process_is_isolated(tmp_path):
+    """It alone is recorded as crashed, again only with retry; every other trial is as if it had never been."""
+    seeds = [cell.trial.seed for cell in toy(episodes=12).cells()]
+    study = toy(OnSeed, {"seeds": [seeds[3]], "deed": "kill"}, episodes=12)
+    store = run(study, tmp_path, workers=2)
+    assert {row["seed"] for row in store.rows() if row["status"] == "crashed"} == {seeds[3]}
+    assert sum(row["status"] == "ok" for row in store.rows()) == 11
+    assert ran(study, tmp_path, workers=2) == 0
+    assert ran(study, tmp_path, workers=1, retry=True) == 1
+
+
+def test_an_episode_that_never_ends_runs_out_of_time(tmp_path):
+    """With a time-out a hanging trial is recorded as such, and the rest is run."""
+    seeds = [cell.trial.seed for cell in toy(episodes=3).cells()]
+    study = toy(OnSeed, {"seeds": seeds[:1], "deed": "hang"}, episodes=3)
+    rows = run(study, tmp_path, workers=1, timeout_s=0.5).rows()
+    assert {row["seed"]: row["status"] for row in rows} == dict.fromkeys(seeds, "ok") | {seeds[0]: "timeout"}
+
+
+def test_a_failing_policy_fills_its_rows_and_stops_nothing(tmp_path):
+    """Errors inside episodes are rows, they are kept, and they are counted."""
+    counts = []
+    study = toy(misshapen, episodes=3)
+    run(study, tmp_path, workers=0, progress=lambda *count: counts.append(count))
+    assert counts[-1] == (3, 3, 3)
+    assert ran(study, tmp_path, workers=0, retry=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"env": "Nowhere-v0"}, "Environment 'Nowhere-v0' cannot be made"),
+        ({"env_kwargs": {"lenth": 3}}, "cannot be made.*lenth"),
+        ({"policies": {"p": policies.scripted(study_toys.picky)}}, "Policy 'p': .*needs a robot"),
+        ({"conditions": {"c": [scale("parameter:gian", 2.0)]}}, "Condition 'c': .*gian"),
+        ({"conditions": {"c": [add("observation:9", 1.0)]}}, "Condition 'c': "),
+        ({"conditions": {"c": [Wrap(study_toys.torn, label="w")]}}, "(?s)torn.*Condition 'c' cannot be used"),
+    ],
+)
+@pytest.mark.parametrize("workers", [0, 1])
+def test_what_cannot_run_is_told_before_any_episode(tmp_path, changes, message, workers):
+    """The sentence names the policy or the condition, and nothing is recorded."""
+    with pytest.raises((Sim2RealError, RuntimeError), match=message):
+        run(toy(parameters=study_toys.gain, **changes), tmp_path, workers=workers)
+    assert len(Store(tmp_path)) == 0
+
+
+def test_one_folder_belongs_to_one_study(tmp_path):
+    """Another study's name on the folder is refused, as are impossible numbers."""
+    run(toy(), tmp_path, workers=0)
+    with pytest.raises(Sim2RealError, match="holds the study 'toy'"):
+        run(toy(name="other"), tmp_path, workers=0)
+    for wrong in ({"workers": -1}, {"chunk_s": 0.0}, {"timeout_s": -1.0}):
+        with pytest.raises(Sim2RealError, match="must be positive"):
+            run(toy(), tmp_path, **wrong)
+
+
+def test_the_folder_alone_tells_what_was_run(tmp_path):
+    """Study, keys, versions and parameters are read back from study.json."""
+    study = cartpole(episodes=2)
+    run(study, tmp_path, workers=0, source={"file": "x.py", "attribute": "study", "overrides": []})
+    again, store = open_study(tmp_path)
+    assert again == study
+    meta = store.meta
+    keys = {key for runs in meta["keys"].values() for run in runs for cell in run.values() for key in cell}
+    assert keys == store.keys()
+    assert meta["parameters"]["pole.length"]["nominal"] == 0.5
+    assert meta["versions"].keys() >= {"python", "numpy", "gymnasium", "sim2real", "platform"}
+    created = meta["created"]
+    run(replace(study, episodes=3), tmp_path, workers=0)
+    assert store.meta["created"] == created
+    trial, row = find(again, store, sorted(keys)[0][:12])
+    assert trial.key == row["key"] == sorted(keys)[0]
+    with pytest.raises(Sim2RealError, match="key that starts with"):
+        find(again, store, "")
+
+
+def test_chunks_grow_to_their_worth_and_shrink_to_the_end():
+    """Chunks start at one trial, follow the measured time, and leave every worker something at the end."""
+    trials = cartpole(episodes=100).trials()
+    queue, sizes = _Queue(trials, workers=2, chunk_s=1.0), []
+    while chunk := queue.take(idle=True):
+        sizes.append(len(chunk.trials))
+        queue.learn([{"wall_s": 0.02}] * len(chunk.trials))
+    assert sizes[0] == 1
+    assert max(sizes) == 50
+    assert sizes[-6:] == [1] * 6
+    assert sum(sizes) == len(trials)
+
+
+def workers_of(pid):
+    """Return the ids of a process's spawned workers."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+            if parent == pid and b"spawn_main" in (stat.parent / "cmdline").read_bytes():
+                found.append(int(stat.parent.name))
+        except (OSError, IndexError):
+            continue
+    return found
+
+
+def kill_workers(folder, kills, episodes, rng):
+    """Run a study in this process while its workers are killed at random; return how many were."""
+    done, ended = 0, threading.Event()
+
+    def kill():
+        nonlocal done
+        while done < kills and not ended.wait(rng.uniform(0.4, 1.5)):
+            if victims := workers_of(os.getpid()):
+                os.kill(rng.choice(victims), signal.SIGKILL)
+                done += 1
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        run(cartpole(episodes=episodes), folder, workers=2, chunk_s=0.2)
+    finally:
+        ended.set()
+        killer.join()
+    return done
+
+
+def kill_parent(folder, episodes, rng):
+    """Start a study twice and kill its process at random, then let it end; return how often it was killed."""
+    folder.mkdir()
+    (script := folder / "driver.py").write_text(DRIVER)
+    command = [sys.executable, str(script), str(folder), str(episodes)]
+    done = 0
+    for _ in range(2):
+        process = subprocess.Popen(command, env=environ(), stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.3, 2.5))
+        workers = workers_of(process.pid)
+        done += process.poll() is None
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in workers):
+            assert time.monotonic() < deadline, "a worker outlived its parent"
+            time.sleep(0.05)
+    subprocess.run(command, env=environ(), check=True)
+    return done
+
+
+linux = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds processes in /proc")
+
+
+@linux
+def test_killed_workers_change_nothing(tmp_path, undisturbed):
+    """SIGKILL of workers at random moments leaves the table as an undisturbed run makes it."""
+    assert kill_workers(tmp_path, 2, 100, random.Random(0)) >= 1
+    assert Store(tmp_path).table_hash() == undisturbed(100)
+
+
+@linux
+def test_a_killed_parent_loses_nothing_it_recorded(tmp_path, undisturbed):
+    """SIGKILL of the parent ends its workers, and running again completes the same table."""
+    assert kill_parent(tmp_path / "run", 100, random.Random(0)) >= 1
+    assert Store(tmp_path / "run").table_hash() == undisturbed(100)
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_a_hundred_killed_workers_change_nothing(tmp_path, undisturbed):
+    """As above, a hundred times."""
+    rng, done = random.Random(1), 0
+    while done < 100:
+        folder = tmp_path / str(done)
+        done += kill_workers(folder, 100 - done, 400, rng)
+        assert Store(folder).table_hash() == undisturbed(400)
+
+
+@linux
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_twenty_killed_parents_lose_nothing(tmp_path, undisturbed):
+    """As above, twenty times."""
+    rng, done = random.Random(2), 0
+    while done < 20:
+        folder = tmp_path / str(done)
+        done += kill_parent(folder, 400, rng)
+        assert Store(folder).table_hash() == undisturbed(400)

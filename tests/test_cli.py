@@ -1,0 +1,217 @@
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sim2real.cli import main
+from sim2real.study import Store
+
+STUDY = """
+import gymnasium as gym
+import numpy as np
+from sim2real import policies
+from sim2real.perturb import Normal, Wrap, add, delay, scale
+from sim2real.study import Study
+from sim2real.wrappers import Attributes
+
+class Balance:
+    def __init__(self, env, gain=1.0):
+        self.gain = gain
+    def __call__(self, observation):
+        x, v, angle, rate = observation
+        return int(0.1 * x + 0.2 * v + self.gain * angle + 0.5 * rate > 0)
+
+def broken(env):
+    return lambda observation: np.array([np.nan, 0.0])
+
+def pole(env):
+    return Attributes(env, {"pole.length": "length"})
+
+def halved(env):
+    return gym.wrappers.TransformReward(env, lambda reward: reward / 2)
+
+def study(episodes: int = 2, name: str = "balance", policy: str = "Balance"):
+    return Study(
+        name=name, env="CartPole-v1", episodes=episodes, parameters=pole, max_steps=50,
+        policies={"it": policies.scripted(f"{__file__}:{policy}")},
+        conditions={
+            "late": [delay("observation", 2)],
+            "long": [scale("parameter:pole.length", 2.0)],
+            "halved": [Wrap(halved, label="half the reward")],
+        },
+    )
+"""
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    """A study file in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "balance.py").write_text(STUDY)
+    return "balance.py"
+
+
+@pytest.fixture
+def finished(study):
+    """The same, run."""
+    assert main(["run", study, "--no-report", "--workers", "0"]) == 0
+    return Store("runs/balance")
+
+
+def shell(*words):
+    paths = os.pathsep.join(filter(None, sys.path))
+    return subprocess.run(
+        [sys.executable, "-m", "sim2real", *words],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_study_is_run_shown_reported_and_repeated(study):
+    """From the shell: run in worker processes, run again, status, replay from the folder alone."""
+    first = shell("run", study, "episodes=3", "--no-report", "--workers", "2", "name=walk")
+    assert first.returncode == 0, first.stderr
+    assert "12 episodes in runs/walk" in first.stdout
+    assert "walk: 12 of 12 episodes" in first.stderr
+    again = shell("run", study, "episodes=4", "name=walk", "--no-report", "--workers", "2")
+    assert "walk: 12 of 16 episodes" in again.stderr
+    shown = shell("status").stdout
+    assert re.search(r"^it +halved +4/4$", shown, re.MULTILINE)
+    for row in Store("runs/walk").rows()[::4]:
+        repeated = shell("replay", "runs/walk", row["key"][:10])
+        assert repeated.returncode == 0, repeated.stderr
+        assert "bit-identical" in repeated.stdout
+
+
+def test_a_report_is_written_after_a_run_and_on_demand(study, capsys):
+    """`run` ends with the report's path; `report` writes it again from the folder."""
+    assert main(["run", study, "--workers", "0"]) == 0
+    path = Path("runs/balance/report.html")
+    assert capsys.readouterr().out.splitlines()[-1] == str(path)
+    path.unlink()
+    assert main(["report"]) == 0
+    assert path.is_file()
+
+
+def test_a_replay_can_be_filmed(finished, tmp_path):
+    """--gif writes what the episode looked like; CartPole renders with pygame, which may be missing."""
+    pytest.importorskip("pygame")
+    assert main(["replay", "runs/balance", finished.rows()[0]["key"], "--gif", "film.gif"]) == 0
+    assert (tmp_path / "film.gif").read_bytes()[:3] == b"GIF"
+
+
+def test_a_replay_that_differs_exits_with_1(finished, capsys):
+    """A digest that is not the recorded one is told, with what was recorded."""
+    row = finished.rows()[0]
+    finished.forget("ok")
+    finished.add([row | {"digest": "0" * 32, "length": 7}])
+    assert main(["replay", "runs/balance", row["key"]]) == 1
+    shown = capsys.readouterr().out
+    assert "differs from the record" in shown
+    assert "recorded length: 7" in shown
+
+
+def test_a_policy_that_changed_is_not_replayed(finished, study, capsys):
+    """A record is repeated with the policy it was made with, or not at all."""
+    Path(study).write_text(STUDY + "\n# changed\n")
+    assert main(["replay", "runs/balance", finished.rows()[0]["key"]]) == 2
+    assert "changed" in capsys.readouterr().err
+
+
+def test_failures_are_counted_with_their_reasons(study, capsys):
+    """`status` says how many episodes failed and why."""
+    assert main(["run", study, "policy=broken", "--no-report", "--workers", "0"]) == 0
+    assert main(["status", "runs/balance"]) == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^it +nominal +2/2 +2$", shown, re.MULTILINE)
+    assert re.search(r"^8 × error: .*finite", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["run", "absent.py"], "There is no study file"),
+        (["run", "balance.py:nothing"], "defines no 'nothing'"),
+        (["run", "balance.py", "episode=3"], "Did you mean 'episodes'?"),
+        (["run", "balance.py", "episodes=x"], "'x' is not of the type int"),
+        (["run", "balance.py", "policy=Balanse"], "balance.py:28: "),
+        (["run", "torn.py"], "torn.py:3: SyntaxError"),
+        (["run", "failing.py"], "failing.py:2: ZeroDivisionError: division by zero"),
+        (["run", "balance.py", "--out", "balance.py/here"], "cannot hold records"),
+        (["run", "balance.py", "--workers", "-1"], "workers must not be negative"),
+        (["status", "absent"], "holds no records"),
+        (["status"], "There is no study in runs/"),
+        (["report"], "There is no study in runs/"),
+        (["replay", "absent", "00"], "holds no records"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_and_exit_code_2(study, capsys, words, message):
+    """`sim2real: <sentence>` on standard error, nothing else."""
+    Path("torn.py").write_text("a = 1\n\ndef (\n")
+    Path("failing.py").write_text("a = 0\nb = 1 / a\n")
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("sim2real: ")
+    assert captured.err.count("\n") == 1
+    assert message in captured.err
+
+
+def test_an_unexpected_failure_keeps_its_traceback(study, monkeypatch):
+    """Only what the user can put right becomes a sentence."""
+
+    def fail(*args, **kwargs):
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("sim2real.study.load.load_study", fail)
+    with pytest.raises(KeyError, match="a bug"):
+        main(["run", study])
+
+
+def test_ctrl_c_says_how_to_go_on(study, monkeypatch, capsys):
+    """An interrupted run exits with 130 and says that nothing is lost."""
+
+    def interrupt(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sim2real.study.runner.run", interrupt)
+    assert main(["run", study]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["walk"], ["run"], ["run", "balance.py", "--fast"], ["list", "cats"]])
+def test_a_wrong_command_line_shows_the_usage(words, capsys):
+    """The parser's own exit code is 2, too."""
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "usage: sim2real" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("robots", "g1"),
+        ("tasks", "sim2real:sim2real/Walk-v0"),
+        ("perturbations", "push"),
+        ("policies", "zero"),
+    ],
+)
+def test_what_there_is_can_be_listed(kind, name, capsys):
+    """Every kind lists its names with a line about each."""
+    assert main(["list", kind]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert name in [line.split()[0] for line in lines]
+    assert all(len(line.split()) > 1 for line in lines)
+
+
+def test_help_imports_nothing_heavy():
+    """Asking for help loads neither an engine nor plotting, learning, tracking or progress bars."""
+    heavy = ("pybullet", "matplotlib", "torch", "wandb", "rich")
+    code = f"import sys, sim2real.cli as c; c._parser().format_help(); print(sys.modules.keys() & {heavy!r})"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "set()"

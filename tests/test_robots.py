@@ -1,0 +1,430 @@
+"""Descriptions are read or refused with a sentence, and compiling changes exactly what it is told to change."""
+
+import math
+from dataclasses import replace
+from importlib.metadata import EntryPoint, EntryPoints
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sim2real import robots
+from sim2real.errors import Sim2RealError
+from sim2real.linktree import pose_of
+from sim2real.robots import Changes, Robot, reflected_inertia
+
+laws = settings(max_examples=40, deadline=None)
+
+G1, HANDS = Robot.load("g1"), Robot.load("g1", "hands")
+LEGS = G1.group("legs")
+SHELF = Path(__file__).parent / "robots"
+MOVED = st.dictionaries(st.sampled_from(LEGS), st.floats(-1, 1), max_size=12)
+FACTOR = st.floats(0.1, 10)
+HEAVY = st.sampled_from([link for link, body in G1.inertials.items() if body.mass_kg > 0.01])
+
+
+# ---- the Unitree G1 --------------------------------------------------------------------------------------------
+
+
+def test_the_g1_is_the_published_robot():
+    """Joints and masses are those of unitree_ros, g1_29dof_rev_1_0.urdf and g1_29dof_with_hand_rev_1_0.urdf."""
+    assert (len(G1.joint_names), len(HANDS.joint_names)) == (29, 43)
+    assert G1.tree.whole({}).mass_kg == pytest.approx(33.34114202, rel=1e-12)
+    assert HANDS.tree.whole({}).mass_kg == pytest.approx(34.394234, rel=1e-12)
+    leg = {"hip_pitch": (88, 32), "hip_roll": (139, 20), "hip_yaw": (88, 32), "knee": (139, 20)}
+    leg |= {"ankle_pitch": (35, 30), "ankle_roll": (35, 30)}
+    for name, limits in leg.items():
+        drive = G1.joints[f"left_{name}"]
+        assert (drive.effort_nm, drive.velocity_rad_s) == limits
+    assert (G1.joints["left_knee"].lower, G1.joints["left_knee"].upper) == (-0.087267, 2.8798)
+
+
+def test_the_g1_stands_on_the_published_soles():
+    """Each foot touches with four 5 mm spheres, all eight at the same height in the default pose."""
+    poses = G1.tree.link_poses(G1.default_pose)
+    for foot in G1.feet:
+        place = G1.tree.index[foot]
+        shapes = G1.tree.links[place].collisions
+        centres = sorted(tuple(shape.pose_in_link[:3, 3]) for shape in shapes)
+        assert [(shape.kind, shape.size) for shape in shapes] == [("sphere", (0.005,))] * 4
+        assert centres == [
+            (-0.05, -0.025, -0.03),
+            (-0.05, 0.025, -0.03),
+            (0.12, -0.03, -0.03),
+            (0.12, 0.03, -0.03),
+        ]
+        for shape in shapes:
+            assert shape.lowest_m(poses[place]) == pytest.approx(-G1.base_height_m, abs=1e-9)
+    assert G1.base_height_m == pytest.approx(0.7842, abs=1e-4)
+    assert HANDS.base_height_m == G1.base_height_m
+
+
+@pytest.mark.parametrize("robot", [G1, HANDS], ids=["rubber", "hands"])
+def test_the_g1_is_its_own_mirror_image(robot):
+    """Shapes, limits, gains and pose of the right are those of the left, seen in the x-z plane."""
+    mirror = np.diag([1.0, -1.0, 1.0, 1.0])
+
+    def solids(shapes, image):
+        rows = [
+            (shape.kind, shape.size, *(image @ shape.pose_in_link @ image).round(9).ravel() + 0.0)
+            for shape in shapes
+        ]
+        return sorted(rows)
+
+    for name, link in zip(robot.link_names, robot.tree.links, strict=True):
+        if name.startswith("left_"):
+            other = robot.tree.links[robot.tree.index[name.replace("left", "right")]]
+            assert solids(link.collisions, mirror) == solids(other.collisions, np.eye(4))
+            assert solids(link.visuals, mirror) == solids(other.visuals, np.eye(4))
+    for name, drive in robot.joints.items():
+        if name.startswith("left_"):
+            other = robot.joints[name.replace("left", "right")]
+            same = replace(drive, name=other.name, lower=other.lower, upper=other.upper)
+            assert same == other
+            assert (drive.lower, drive.upper) in ((other.lower, other.upper), (-other.upper, -other.lower))
+
+
+def test_the_g1_has_the_published_armature():
+    """Derived from rotors and gears, armature is mjlab's: 5020, two of them, 7520-14, 7520-22, 4010."""
+    known = {"left_elbow": 0.003609725, "left_ankle_roll": 2 * 0.003609725, "left_hip_yaw": 0.010177520}
+    known |= {"left_knee": 0.025101925, "left_wrist_yaw": 0.00425}
+    for name, armature in known.items():
+        assert G1.joints[name].armature_kgm2 == pytest.approx(armature, abs=1e-9)
+
+
+def test_groups_cover_the_g1():
+    """Legs, waist, arms and hands are all joints, each once, in the order of the description."""
+    groups = [HANDS.group(name) for name in ("legs", "waist", "arms", "hands")]
+    assert sorted(sum(groups, ())) == sorted(HANDS.joint_names)
+    assert [len(group) for group in groups] == [12, 3, 14, 14]
+    assert G1.joint_names[:12] == LEGS
+    assert LEGS[:6] == G1.group("left_leg")
+
+
+# ---- stability -------------------------------------------------------------------------------------------------
+
+
+def test_armature_decides_whether_the_g1_can_be_held():
+    """At 5 ms the published gains hold with armature, and without it the sentence names an ankle."""
+    G1.compile(LEGS).check(0.005)
+    G1.compile(G1.joint_names).check(0.005)
+    HANDS.compile(HANDS.joint_names).check(0.005)
+    bare = G1.compile(LEGS, Changes(armature=dict.fromkeys(LEGS, 0.0)))
+    for period_s in (0.005, 0.002):  # the two at which it was seen to explode
+        with pytest.raises(Sim2RealError, match=r"^joint '\w+_ankle_\w+' is unstable with kp 40 and kd 2"):
+            bare.check(period_s)
+
+
+def growth(compiled, period_s, stiffness, damping):
+    """Return the spectral radius of one step of explicit PD, v then q, on the robot with a free base."""
+    inertia = compiled.tree.mass_matrix(compiled.robot.default_pose)
+    n = len(inertia)
+    gains = np.zeros((2, n))
+    gains[:, 6:] = [[stiffness], [damping]]
+    act = -period_s * np.linalg.inv(inertia)
+    kick, brake = act * gains[0], np.eye(n) + act * gains[1]
+    step = np.block([[np.eye(n) + period_s * kick, period_s * brake], [kick, brake]])
+    joints = np.linalg.eigvals(step)
+    return np.abs(joints[np.abs(joints - 1) > 1e-5]).max(initial=0.0)  # 1: the free base, drifting
+
+
+@laws
+@given(st.floats(10, 500), st.floats(0.1, 20), st.floats(0.001, 0.02))
+def test_gains_that_pass_do_not_diverge(kp, kd, period_s):
+    """What `check` lets pass, the recursion of explicit PD damps, for all of the G1's legs together."""
+    compiled = G1.compile(LEGS)
+    try:
+        compiled.check(period_s, [kp] * 12, [kd] * 12)
+    except Sim2RealError:
+        return
+    assert growth(compiled, period_s, kp, kd) < 1
+
+
+@laws
+@given(st.floats(1, 300), st.floats(0.1, 200), st.floats(0.005, 0.1))
+def test_for_one_joint_the_check_is_exact(kp, kd, period_s):
+    """A pendulum passes if and only if 2 kd h + kp h² < 4 I, which is where its recursion begins to diverge."""
+    compiled = Robot.load(SHELF / "pendulum").compile(["hinge"])
+    load = (2 * kd * period_s + kp * period_s**2) / (4 * 0.6)
+    if abs(load - 1) < 0.01:
+        return  # the base weighs a thousand times as much, but it does give way a little
+    assert (growth(compiled, period_s, kp, kd) < 1) == (load < 1)
+    if load < 1:
+        compiled.check(period_s, [kp], [kd])
+    else:
+        with pytest.raises(Sim2RealError, match="hinge"):
+            compiled.check(period_s, [kp], [kd])
+
+
+# ---- compiling -------------------------------------------------------------------------------------------------
+
+
+@laws
+@given(MOVED)
+def test_compiling_keeps_mass_and_frames(moved):
+    """Arms and waist merged: total mass and its centre, and where each original link is, stay what they were."""
+    compiled = G1.compile(LEGS)
+    positions = dict(G1.default_pose) | moved
+    whole, kept = G1.tree.whole(positions), compiled.tree.whole(positions)
+    assert kept.mass_kg == pytest.approx(whole.mass_kg, rel=1e-12)
+    assert np.allclose(kept.com_m, whole.com_m, atol=1e-9)
+    original, merged = G1.tree.link_poses(positions), compiled.tree.link_poses(positions)
+    for link, (carrier, xyz, rotation) in compiled.frame_of.items():
+        frame = pose_of(xyz)
+        frame[:3, :3] = rotation
+        assert np.allclose(
+            merged[compiled.tree.index[carrier]] @ frame, original[G1.tree.index[link]], atol=1e-9
+        )
+        assert compiled.link_of[link] == carrier
+
+
+def test_armature_is_what_compiling_adds():
+    """On each driven link armature adds its multiple of the unit tensor, and nothing anywhere else."""
+    bare = G1.compile(LEGS, Changes(armature=dict.fromkeys(LEGS, 0.0)))
+    compiled = G1.compile(LEGS, Changes(armature={"left_knee": 2.0}))
+    for link in compiled.link_names:
+        added = compiled.merged[link].inertia_kgm2 - bare.merged[link].inertia_kgm2
+        factor = 2.0 if link == "left_knee" else 1.0
+        expected = 0.0 if link == "pelvis" else factor * G1.joints[link].armature_kgm2
+        assert np.allclose(added, expected * np.eye(3), atol=1e-12)
+
+
+@laws
+@given(HEAVY, FACTOR, st.tuples(*[st.floats(-0.2, 0.2)] * 3), st.floats(0, 20))
+def test_changes_move_the_whole_as_told(link, factor, shift, load_kg):
+    """Σ m and Σ m c of the robot change by what was added to one link: a factor, a shift, a point mass."""
+    frame = G1.tree.link_poses(G1.default_pose)[G1.tree.index[link]]
+    body, before = G1.inertials[link], G1.compile(LEGS).tree.whole(G1.default_pose)
+    changes = Changes(mass={link: factor}, com_m={link: shift}, payload={link: (load_kg, (0.1, 0.2, 0.3))})
+    after = G1.compile(LEGS, changes).tree.whole(G1.default_pose)
+    old, new = body.mass_kg, factor * body.mass_kg
+    assert after.mass_kg == pytest.approx(before.mass_kg + new - old + load_kg, rel=1e-12)
+
+    def at(point):
+        return (frame @ np.array([*point, 1.0]))[:3]
+
+    moment = new * at(body.com_m + shift) - old * at(body.com_m) + load_kg * at((0.1, 0.2, 0.3))
+    assert np.allclose(after.mass_kg * after.com_m, before.mass_kg * before.com_m + moment, atol=1e-9)
+
+
+@laws
+@given(HEAVY, FACTOR, FACTOR)
+def test_inertia_goes_with_mass_and_on_its_own(link, mass, inertia):
+    """With only its own link driven, the tensor is that of the description times both factors, plus armature."""
+    compiled = G1.compile(G1.joint_names, Changes(mass={link: mass}, inertia={link: inertia}))
+    nominal = G1.compile(G1.joint_names)
+    merged = compiled.link_of[link]
+    alone = sum(carrier == merged for carrier in compiled.link_of.values()) == 1
+    if alone and merged in G1.joints:
+        armature = G1.joints[merged].armature_kgm2 * np.eye(3)
+        told = mass * inertia * G1.inertials[link].inertia_kgm2
+        assert np.allclose(compiled.merged[merged].inertia_kgm2 - armature, told, rtol=1e-9, atol=1e-15)
+    for other in nominal.link_names:
+        assert (compiled.merged[other] == nominal.merged[other]) == (
+            other != merged or mass == inertia == 1 or mass * inertia == mass == 1
+        )
+
+
+def test_compiling_twice_gives_the_same_text():
+    """The text depends on nothing but the robot, the joints and the changes."""
+    changes = Changes(mass={"torso": 1.5}, payload={"torso": (2.0, (0.0, 0.0, 0.1))})
+    assert G1.compile(LEGS, changes).urdf == Robot.load("g1").compile(LEGS, changes).urdf
+    assert G1.compile(LEGS, changes).urdf != G1.compile(LEGS).urdf
+    assert G1.compile(LEGS, Changes()).urdf == G1.compile(LEGS).urdf
+
+
+def test_the_order_of_joints_is_the_callers():
+    """Commands come in the order that was asked for, whatever the engine's."""
+    backwards = LEGS[::-1]
+    compiled = G1.compile(backwards)
+    assert compiled.joint_names == backwards
+    assert compiled.tree.joint_names == LEGS
+    gains = [G1.joints[name].kp for name in backwards], [G1.joints[name].kd for name in backwards]
+    compiled.check(0.005, *gains)
+    with pytest.raises(Sim2RealError, match="left_ankle_roll"):
+        compiled.check(0.005, [9999.0 if name == "left_ankle_roll" else 1.0 for name in backwards])
+
+
+@pytest.mark.parametrize(
+    ("actuated", "changes", "message"),
+    [
+        (["left_kne"], {}, "robot 'Unitree G1' has no joint 'left_kne'. Did you mean 'left_knee'?"),
+        (["left_knee", "left_knee"], {}, "each joint can be actuated only once"),
+        (LEGS, {"mass": {"torsso": 1.1}}, "has no link 'torsso'. Did you mean 'torso'?"),
+        (LEGS, {"payload": {"torsso": (1, (0, 0, 0))}}, "has no link 'torsso'. Did you mean 'torso'?"),
+        (LEGS, {"com_m": {"d435": (0, 0, 1)}}, "link 'd435' of robot 'Unitree G1' has no mass to change."),
+        (LEGS, {"armature": {"left_elbow": 1.1}}, "'left_elbow' is not actuated or has no armature."),
+        (
+            LEGS,
+            {"mass": {"torso": 0.0}},
+            "mass of 'torso' should be changed by a positive number, not 0.0.",
+        ),
+        (
+            LEGS,
+            {"inertia": {"torso": math.nan}},
+            "inertia of 'torso' should be changed by a positive number, not nan.",
+        ),
+        (
+            LEGS,
+            {"payload": {"torso": (-1, (0, 0, 0))}},
+            "payload of 'torso' should be changed by a positive number, not -1.",
+        ),
+    ],
+)
+def test_wrong_names_and_numbers_are_told_in_a_sentence(actuated, changes, message):
+    """Compiling refuses what it does not know or cannot be, and never leaves a change without effect."""
+    with pytest.raises(Sim2RealError) as error:
+        G1.compile(actuated, Changes(**changes))
+    assert message in str(error.value)
+
+
+# ---- robots that nobody prepared -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("name", "mass_kg"), [("box", 1), ("ball", 1), ("pendulum", 1002)])
+def test_robots_without_joints_or_feet_work(name, mass_kg):
+    """A box and a ball compile to one link, and rest on their lowest point."""
+    robot = Robot.load(SHELF / name)
+    compiled = robot.compile(robot.joint_names)
+    compiled.check(0.005)
+    assert robot.base_height_m == pytest.approx(0.1)
+    assert compiled.tree.whole({}).mass_kg == mass_kg
+    assert len(compiled.link_names) == 1 + len(robot.joint_names)
+
+
+def test_a_humanoid_of_another_package_needs_no_code():
+    """PyBullet's mannequin gets hinges for ball joints, metres and an upright base by its robot.toml alone."""
+    robot = Robot.load(SHELF / "mannequin")
+    compiled = robot.compile(robot.group("legs"))
+    compiled.check(0.005)
+    assert len(compiled.joint_names) == 12
+    assert compiled.tree.whole({}).mass_kg == pytest.approx(45.0001, rel=1e-12)
+    poses = robot.tree.link_poses(robot.default_pose)
+    heights = {name: poses[place, 2, 3] + robot.base_height_m for name, place in robot.tree.index.items()}
+    assert 0 < heights["left_ankle"] < heights["left_knee"] < heights["left_hip"] < heights["neck"] < 1.6
+    assert poses[robot.tree.index["left_hip"], 1, 3] > 0.05
+    with pytest.raises(Sim2RealError, match="joint 'neck' is spherical"):
+        robot.compile(["neck"])
+
+
+URDF = """
+<robot name="arm">
+  <link name="base"><inertial><mass value="2"/><inertia ixx="1" iyy="1" izz="1"/></inertial>
+    <collision><geometry><mesh filename="m.stl"/></geometry></collision></link>
+  <link name="left"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1"/></inertial></link>
+  <link name="right"><inertial><mass value="1"/><inertia ixx="1" iyy="1" izz="1"/></inertial></link>
+  <joint name="left_turn" type="revolute"><parent link="base"/><child link="left"/><limit lower="-1" upper="1"/></joint>
+  <joint name="right_slide" type="prismatic"><parent link="base"/><child link="right"/>
+    <limit lower="0" upper="1"/></joint>
+</robot>"""
+TOML = """
+urdf = "arm.urdf"
+source = "made up"
+meshes = "skip"
+[effort_nm]
+source = "made up"
+"*" = 10.0
+"""
+
+
+def made(folder, toml, urdf=URDF):
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "arm.urdf").write_text(urdf)
+    (folder / "robot.toml").write_text(toml)
+    return folder
+
+
+def test_later_globs_override_earlier_ones(tmp_path):
+    """Numbers spread by glob in the order of the file, and what nobody says has a plain default."""
+    toml = TOML + '[kp_nm_rad]\n"*" = 5\n"left_*" = 7.0\nsource = "made up"\n'
+    robot = Robot.load(made(tmp_path / "arm", toml))
+    assert (robot.joints["left_turn"].kp, robot.joints["right_slide"].kp) == (7, 5)
+    assert (robot.joints["left_turn"].stall_nm, robot.joints["left_turn"].kd) == (20, 0)
+    assert (robot.name, robot.payload_link, robot.default_pose["left_turn"]) == ("arm", "base", 0)
+
+
+def test_toml_can_add_shapes_and_sensors(tmp_path):
+    """A [[shapes]] table gives links a primitive to collide and be seen with; a sensor sits where it is told."""
+    shape = 'capsule_m = [0.1, 0.4]\nxyz_m = [0, 0, -0.2]\nsource = "made up"\n'
+    sensor = '[sensors.imu]\nlink = "base"\nrpy_rad = [0, 0, 3.0]\nxyz_m = [0, 0, 1]\nsource = "made up"\n'
+    toml = f'{TOML}\n[[shapes]]\nlink = "*"\n{shape}\n{sensor}'
+    robot = Robot.load(made(tmp_path / "arm", toml.replace('meshes = "skip"', "")))
+    assert [len(link.collisions) for link in robot.tree.links] == [1, 1, 1]
+    assert robot.base_height_m == pytest.approx(0.5)
+    assert np.allclose(robot.sensors["imu"].rotation, pose_of(rpy=(0, 0, 3))[:3, :3])
+    assert robot.compile(["left_turn"], visuals=True).urdf.count("<capsule") == 6
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("urdf = ", "arm/robot.toml: "),
+        ('source = "made up"', "arm/robot.toml: [the file] should have 'urdf'."),
+        (TOML.replace('source = "made up"\nmeshes', "meshes"), "[the file] should have 'source'."),
+        (TOML.replace('source = "made up"\n"*"', '"*"'), "[effort_nm] should have 'source'."),
+        (TOML.replace("arm.urdf", "arn.urdf"), "there is no file 'arn.urdf' beside it. Did you mean 'arm.urdf'?"),
+        (TOML.replace("arm.urdf", "package:no_such/arm.urdf"), "no 'arm.urdf' in a Python package 'no_such'"),
+        (TOML.replace("effort_nm", "efort_nm"), "unknown key 'efort_nm'. Did you mean 'effort_nm'?"),
+        (TOML.replace('"*"', '"left_trn*"'), "in [effort_nm] matches nothing. Did you mean 'left_turn'?"),
+        (TOML.replace("10.0", '"strong"'), "'*' in [effort_nm] should be a number, not 'strong'."),
+        (TOML.replace("10.0", "-1"), "effort_nm of 'left_turn' is -1, not 0 or more."),
+        (TOML.replace('meshes = "skip"', ""), "link 'base' has only a mesh: add [[shapes]] or meshes"),
+        (TOML.replace("meshes", 'feet = ["foot"]\nmeshes'), "'foot' in [feet] matches nothing."),
+        (TOML.replace("meshes", 'feet = "foot"\nmeshes'), "'feet' in [the file] should be a list, not 'foot'."),
+        (TOML.replace("meshes", 'base = "left"\nmeshes'), "base should be the URDF's root link, 'base', not"),
+        (TOML.replace("meshes", "base_rpy_rad = [0, 1]\nmeshes"), "should be 3 numbers, not [0, 1]."),
+        (TOML + '[pose_rad]\nsource = "x"\n"left_*" = 2\n', "'left_turn', 2, is outside its limits, -1.0 to 1.0."),
+        (TOML + '[lower_rad]\nsource = "x"\n"left_*" = 2\n', "'left_turn' has limits the wrong way round: 2, 1.0."),
+        (TOML + '[stall_nm]\nsource = "x"\n"*" = 2\n', "stall_nm of 'left_turn', 2, is below its effort limit."),
+        (TOML + '[motor]\nsource = "x"\n"*" = "m1"\n', "[motor] names an unknown motor 'm1'."),
+        (TOML + '[armature_kgm2]\nsource = "x"\n"*" = 0.1\n', "joint 'right_slide' slides"),
+        (TOML + '[[shapes]]\nsource = "x"\nlink = "left"\n', "[[shapes]] for 'left' should have one of box_m"),
+        (TOML + "[motors]\nm1 = 3\n", "[motors.m1] should be a table, not 3."),
+        (TOML.replace("meshes", 'feet = ["left"]\nmeshes'), "the foot 'left' has no primitive shape to stand on"),
+        (TOML + '[groups]\nall = "*"\n', "'all' in [groups] should be a list, not '*'."),
+        (TOML + '[variants.big]\nmeshs = "x"\n', "there is no variant 'bigg'. Did you mean 'big'?"),
+    ],
+)  # fmt: skip
+def test_wrong_descriptions_are_told_in_a_sentence(tmp_path, toml, message):
+    """The sentence begins with the file and names the table, the key or glob, and what would be right."""
+    with pytest.raises(Sim2RealError) as error:
+        Robot.load(made(tmp_path / "arm", toml), "bigg" if "variants" in toml else None)
+    assert str(error.value).startswith("arm/robot.toml: ")
+    assert message in str(error.value)
+
+
+def test_a_joint_without_effort_limit_cannot_be_actuated(tmp_path):
+    """What an actuator needs to know is asked for by name."""
+    robot = Robot.load(made(tmp_path / "arm", TOML.split("[effort_nm]")[0]))
+    with pytest.raises(Sim2RealError, match="joint 'left_turn' has no effort limit"):
+        robot.compile(["left_turn"])
+
+
+def test_robots_are_found_on_every_shelf(tmp_path, monkeypatch):
+    """A checkout's folder comes before the wheel's copy, then entry points, then paths; then a hint."""
+    site = tmp_path / "site"
+    monkeypatch.setattr(robots, "__file__", str(site / "sim2real" / "robots.py"))
+    plugin = EntryPoint(name="plug", value="pathlib:Path.home", group="sim2real.robots")
+    monkeypatch.setattr(robots.importlib.metadata, "entry_points", lambda group: EntryPoints([plugin]))
+    monkeypatch.setenv("HOME", str(made(tmp_path / "home", TOML)))
+    made(site / "sim2real" / "_robots" / "arm", TOML + '[groups]\nwheel = ["*"]\n')
+    assert "wheel" in Robot.load("arm").groups
+    made(site / "robots" / "arm", TOML + '[groups]\ncheckout = ["*"]\n')
+    assert "checkout" in Robot.load("arm").groups
+    assert Robot.load("plug").name == "home"
+    assert Robot.load(str(made(tmp_path / "else", TOML))).name == "else"
+    with pytest.raises(Sim2RealError, match=r"there is no robot 'arn', .* Did you mean 'arm'\?"):
+        Robot.load("arn")
+
+
+@laws
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=3), st.lists(st.floats(1, 10), max_size=3))
+def test_gears_reflect_inertia_by_the_square(inertias, gears):
+    """The rotor counts with the square of the whole ratio, what turns with the joint counts as it is."""
+    inertias = inertias[: len(gears) + 1]
+    parts = [part * math.prod(gears[i:]) ** 2 for i, part in enumerate(inertias)]
+    assert reflected_inertia(inertias, gears) == pytest.approx(sum(parts))
+    assert reflected_inertia([1.0], [2.0, 3.0]) == 36.0
+    assert reflected_inertia([0.0, 0.0, 1.0], [2.0, 3.0]) == 1.0
