@@ -57,7 +57,7 @@ class PolicyFile:
             )
         if self.needs_trust and not trust:
             raise Sim2RealError(
-                f"Opening '{self.source}' can run code: pass trust=True if you trust its author."
+                f"Opening '{self.source}' can run code: give --trust (trust=True) if you trust its author."
             )
         data = _read(self.source)
         self._check_unchanged(data)

@@ -78,7 +78,7 @@ def render(table: Table, numbers: Figures, replay: Replay | None = None) -> str:
         clips=shown,
         silent=silent,
         runs=sorted({len(files) for files in study.policies.values()}),
-        commands=words.commands(table.meta, table.folder),
+        commands=words.commands(table.meta, table.folder, table.trust),
         conditions={label: words.describe(condition) for label, condition in study.conditions.items()},
     )
 

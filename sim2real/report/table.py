@@ -35,6 +35,8 @@ class Table:
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
         self.meta = store.meta
+        files = (file for runs in study.policies.values() for file in runs)
+        self.trust = " --trust" if any(file.needs_trust for file in files) else ""
         # Where a reader has the folder, not where it was when the report was written.
         self.folder = "/".join(store.folder.parts[-2 if store.folder.parts[-2:-1] == ("runs",) else -1 :])
         self._rows: dict[tuple[str, str], dict[tuple[int, int], Row | None]] = {}

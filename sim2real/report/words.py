@@ -180,17 +180,17 @@ def too_few(study: Study) -> int:
     return enough if single and study.episodes < enough else 0
 
 
-def commands(meta: Mapping[str, Any], folder: str) -> list[tuple[str, str]]:
-    """Return (what it does, command) to make all this again."""
+def commands(meta: Mapping[str, Any], folder: str, trust: str) -> list[tuple[str, str]]:
+    """Return (what it does, command) to make all this again; `trust` is the flag that its policies need, if any."""
     source = meta.get("source") or {}
     file = source.get("file", "STUDY.py")
     if source.get("attribute", "study") != "study":
         file += f":{source['attribute']}"
-    again = shlex.join(["sim2real", "run", file, *source.get("overrides", ())])
+    again = shlex.join(["sim2real", "run", file, *source.get("overrides", ())]) + trust
     return [
         ("Run the study; what is recorded already is not run again", again),
-        ("Write this report again", f"sim2real report {folder}"),
-        ("Play one recorded episode again, bit for bit", f"sim2real replay {folder} KEY"),
+        ("Write this report again", f"sim2real report {folder}{trust}"),
+        ("Play one recorded episode again, bit for bit", f"sim2real replay {folder} KEY{trust}"),
     ]
 
 

@@ -92,7 +92,7 @@ def test_torchscript_needs_trust_and_forgets_at_reset(tmp_path, robot, contract)
     torch.jit.save(module, path)
     declared, env = policies.file(path, contract=contract()), robot()
     with pytest.raises(
-        Sim2RealError, match="policy.pt' can run code: pass trust=True if you trust its author.$"
+        Sim2RealError, match=r"policy.pt' can run code: give --trust \(trust=True\) if you trust its author.$"
     ):
         declared.bind(env)
     observations = np.random.default_rng(0).normal(size=(6, 17)).astype(np.float32)
@@ -121,7 +121,7 @@ def test_sb3_gives_its_deterministic_action(tmp_path, algorithm, task):
     with gym.make(task) as env:
         model = getattr(sb3, algorithm)("MlpPolicy", env, seed=0, device="cpu")
         model.save(path := tmp_path / "model.zip")
-        with pytest.raises(Sim2RealError, match="pass trust=True"):
+        with pytest.raises(Sim2RealError, match="give --trust"):
             policies.file(path).bind(env)
         policy = policies.file(path).bind(env, trust=True)
         env.observation_space.seed(0)
