@@ -47,7 +47,9 @@ def test_a_block_runs(block):
 def test_every_row_of_the_table_is_python():
     """Each perturbation written in the table can be made."""
     rows = re.findall(r"^\| .*? \| (`.*`).*\|$", README, re.M)
-    calls = [call for row in rows for call in re.findall(r"`((?:add|scale|set_to|hold|delay)\([^`…]*\))`", row)]
+    calls = [
+        call for row in rows for call in re.findall(r"`((?:add|scale|set_to|hold|delay)\([^`…]*\))`", row)
+    ]
     assert len(calls) >= 12
     for call in calls:
         exec(f"from sim2real import *\n{call}", {})
