@@ -174,15 +174,15 @@ def _list(arguments: argparse.Namespace) -> int:
 
 
 def _robots() -> list[tuple[str, str]]:
-    from importlib.metadata import entry_points
+    from sim2real.robots import Robot, available
 
-    from sim2real import robots
-
-    package = Path(robots.__file__).parent
-    shelves = (package.parent / "robots", package / "_robots")
-    names = {path.parent.name for shelf in shelves for path in shelf.glob("*/robot.toml")}
-    names |= entry_points(group="sim2real.robots").names
-    return [(name, f"{len(robots.Robot.load(name).joint_names)} joints") for name in sorted(names)]
+    rows = []
+    for name in available():
+        robot = Robot.load(name)
+        rows.append((name, f"{robot.name}, {len(robot.joint_names)} joints"))
+        for variant in robot.variants:
+            rows.append(("", f"variant '{variant}', {len(Robot.load(name, variant).joint_names)} joints"))
+    return rows
 
 
 def _tasks() -> list[tuple[str, str]]:
@@ -201,9 +201,9 @@ def _perturbations() -> list[tuple[str, str]]:
 
 
 def _policies() -> list[tuple[str, str]]:
-    from sim2real.policies import builtin
+    from sim2real.policies import balance, builtin
 
-    return _functions(builtin)
+    return [("balance", _first_line(balance)), *_functions(builtin)]
 
 
 _LISTS = {"robots": _robots, "tasks": _tasks, "perturbations": _perturbations, "policies": _policies}

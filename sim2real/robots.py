@@ -154,6 +154,7 @@ class Robot:
     feet: tuple[str, ...]
     sensors: Mapping[str, Sensor]
     payload_link: str
+    variants: tuple[str, ...] = ()
 
     @staticmethod
     def load(name_or_folder: str | Path, variant: str | None = None) -> Robot:
@@ -362,14 +363,21 @@ def _structure(robot: Robot, actuated: tuple[str, ...]) -> tuple[Merge, dict[str
     return merge, {link: (merge.links[new].name, frame[:3, 3], frame[:3, :3]) for link, new, frame in rows}
 
 
-def _folder(name: str | Path) -> Path:
-    package = Path(__file__).parent
-    shelves = (package.parent / "robots", package / "_robots")
-    plugins = importlib.metadata.entry_points(group="sim2real.robots")
+def available() -> tuple[str, ...]:
+    """Return the names of the robots that ship with the package or that installed plug-ins bring."""
+    shipped = {found.parent.name for shelf in _shelves() for found in shelf.glob("*/robot.toml")}
+    return tuple(sorted(shipped | importlib.metadata.entry_points(group="sim2real.robots").names))
 
+
+def _shelves() -> tuple[Path, Path]:
+    package = Path(__file__).parent
+    return package.parent / "robots", package / "_robots"  # a checkout's, and the copy in a wheel
+
+
+def _folder(name: str | Path) -> Path:
     def candidates() -> Iterator[Path]:
-        yield from (shelf / name for shelf in shelves)
-        for plugin in plugins.select(name=str(name)):
+        yield from (shelf / name for shelf in _shelves())
+        for plugin in importlib.metadata.entry_points(group="sim2real.robots").select(name=str(name)):
             folder = plugin.load()
             yield Path(folder() if callable(folder) else folder)
         yield Path(name)
@@ -377,8 +385,8 @@ def _folder(name: str | Path) -> Path:
     for folder in candidates():
         if (folder / "robot.toml").is_file():
             return folder
-    known = {found.parent.name for shelf in shelves for found in shelf.glob("*/robot.toml")} | plugins.names
-    raise Sim2RealError(f"there is no robot '{name}', nor a robot.toml there.{nearest(str(name), known)}")
+    hint = nearest(str(name), available())
+    raise Sim2RealError(f"there is no robot '{name}', nor a robot.toml there.{hint}")
 
 
 def _described(folder: Path, table: dict[str, Any], variant: str | None) -> Robot:
@@ -418,6 +426,7 @@ def _described(folder: Path, table: dict[str, Any], variant: str | None) -> Robo
         feet=feet,
         sensors=sensors,
         payload_link=_match(table.get("payload", heaviest), links, "payload")[0],
+        variants=tuple(table.get("variants", ())),
     )
 
 

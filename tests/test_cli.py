@@ -98,10 +98,18 @@ def test_a_report_is_written_after_a_run_and_on_demand(study, capsys):
     assert path.is_file()
 
 
-def test_a_replay_can_be_filmed(finished, tmp_path):
-    """--gif writes what the episode looked like; CartPole renders with pygame, which may be missing."""
-    pytest.importorskip("pygame")
-    assert main(["replay", "runs/balance", finished.rows()[0]["key"], "--gif", "film.gif"]) == 0
+def test_a_replay_can_be_filmed(tmp_path, monkeypatch, capsys):
+    """--gif writes what the episode looked like, and looking leaves every bit of it alone."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stand.py").write_text(
+        "from sim2real import Study, policies\n"
+        "study = Study(name='stand', env='sim2real:sim2real/Stand-v0', env_kwargs={'episode_s': 0.5}, episodes=1,\n"
+        "              policies={'balance': policies.scripted(policies.balance)})\n"
+    )
+    assert main(["run", "stand.py", "--no-report", "--workers", "0"]) == 0
+    (row,) = Store("runs/stand").rows()
+    assert main(["replay", "runs/stand", row["key"], "--gif", "film.gif"]) == 0
+    assert "bit-identical" in capsys.readouterr().out
     assert (tmp_path / "film.gif").read_bytes()[:3] == b"GIF"
 
 

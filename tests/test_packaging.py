@@ -55,3 +55,18 @@ def test_the_wheel_works_outside_the_checkout(wheel, tmp_path):
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert "g1" in shown.stdout
+
+
+def test_without_the_engine_the_rest_works_and_says_what_to_install():
+    """As on Pythons without a PyBullet wheel: foreign environments are perturbed, ours say what is missing."""
+    code = (
+        "import sys; sys.modules['pybullet'] = None\n"
+        "import gymnasium as gym, sim2real\n"
+        "from sim2real import Perturbed, delay\n"
+        "env = Perturbed(gym.make('CartPole-v1'), [delay('action', 1)]); env.reset(seed=0); env.step(0)\n"
+        "try: gym.make('sim2real:sim2real/Walk-v0')\n"
+        "except sim2real.Sim2RealError as error: print(error)"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "PyBullet, which is not installed" in shown.stdout
+    assert "pip install pybullet" in shown.stdout

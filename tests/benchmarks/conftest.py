@@ -22,7 +22,7 @@ def compare(benchmark):
         ratio = statistics.median(times) / statistics.median(yardsticks)
         benchmark.extra_info["ratio"] = round(ratio, 3)
         benchmark.extra_info["us"] = round(statistics.median(times) * 1e6, 1)
-        benchmark.pedantic(what, rounds=20, setup=setup)
+        benchmark.pedantic(what, rounds=20)
         print(f"\n{benchmark.name}: {statistics.median(times) * 1e6:.1f} µs, ratio {ratio:.3f}")
         return ratio
 
