@@ -1,11 +1,8 @@
 """Weights & Biases as a mirror of the records: one run per training run, and one that holds the report."""
 
-import os
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sim2real.perturb import to_json
@@ -13,6 +10,7 @@ from sim2real.report.figures import Figures, figures
 from sim2real.report.table import Table
 from sim2real.report.words import describe
 from sim2real.stats import Estimate
+from sim2real.study.executors import environment
 from sim2real.study.seeds import content_hash
 from sim2real.study.store import Store
 from sim2real.study.study import Study
@@ -40,7 +38,9 @@ def mirror(study: Study, store: Store, *, project: str = "sim2real", mode: str |
     """
     try:
         sink = _Sink(study, store, project, mode)
-        with _environment(store.folder / "wandb"):
+        # Here wandb keeps what it would put into the home directory, such as the contents of tables.
+        kept = str((store.folder / "wandb").absolute())
+        with environment({"WANDB_DATA_DIR": kept, "WANDB_CACHE_DIR": kept}):
             sink.send()
         trouble = f"mirrored offline: {sink.detour}" if sink.detour else ""
         complete = True
@@ -161,19 +161,3 @@ def _spread_out(name: str, estimate: Estimate | None) -> dict[str, float]:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
-
-
-@contextmanager
-def _environment(folder: Path) -> Iterator[None]:
-    """Let wandb keep in a folder what it would put into the home directory, such as the contents of tables."""
-    names = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(folder.absolute())))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -21,7 +21,7 @@ from sim2real.study.trial import Trial
 
 T = TypeVar("T")
 
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ONE_THREAD_EACH = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _here = threading.local()  # holds a bench for each thread, since an executor may run its tasks in threads
 
 
@@ -108,7 +108,7 @@ class Processes(Executor):
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Queue a task."""
-        with _one_thread_each():  # processes start inside submit
+        with environment(_ONE_THREAD_EACH):  # processes start inside submit
             try:
                 return self._pool.submit(fn, *args, **kwargs)
             except BrokenExecutor:
@@ -131,10 +131,10 @@ class Processes(Executor):
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Set what arithmetic libraries (torch among them) read when a new process loads them."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a while, for what reads them when it starts (new processes, wandb)."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
