@@ -47,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, metavar="N", help="processes (one per core); 0 runs in this one")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds an episode may take")
     run.add_argument("--retry", action="store_true", help="run episodes again that crashed or timed out")
+    run.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="run only the I-th of N parts")
     run.add_argument("--trust", action="store_true", help="load policy files that can execute code")
     run.add_argument("--no-report", action="store_true", help="do not write report.html")
     run.add_argument("--wandb", action="store_true", help="mirror the records to Weights & Biases")
@@ -58,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--trust", action="store_true", help="also film policies that need trust")
     for command in (status, report):
         command.add_argument("folder", nargs="?", type=Path, metavar="DIR", help="the latest in runs/")
+
+    merge = commands.add_parser("merge", help="join the folders of a study's shards")
+    merge.set_defaults(run=_merge)
+    merge.add_argument("out", type=Path, metavar="OUT", help="folder to join them in")
+    merge.add_argument("folders", nargs="+", type=Path, metavar="DIR")
 
     shelf = commands.add_parser("list", help="list what can be used in a study")
     shelf.set_defaults(run=_list)
@@ -87,15 +93,31 @@ def _run(arguments: argparse.Namespace) -> int:
             progress=progress,
             timeout_s=arguments.timeout,
             retry=arguments.retry,
+            shard=arguments.shard,
             source=source,
         )
     print(f"{len(store)} episodes in {store.folder}")
-    if not arguments.no_report:
+    if not arguments.no_report and arguments.shard == (1, 1):
         _write_report(study, store, arguments.trust)
     if arguments.wandb:
         from sim2real.sinks.wandb import mirror
 
         mirror(study, store)
+    return 0
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, _, parts = text.partition("/")
+    if not (part.isdecimal() and parts.isdecimal()):
+        raise argparse.ArgumentTypeError(f"write I/N, as 2/8, not '{text}'")
+    return int(part), int(parts)
+
+
+def _merge(arguments: argparse.Namespace) -> int:
+    from sim2real.study.store import merge
+
+    store = merge(arguments.out, arguments.folders)
+    print(f"{len(store)} episodes in {store.folder}")
     return 0
 
 

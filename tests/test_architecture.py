@@ -25,7 +25,7 @@ ALLOWED = {
     "robots": BASE | {"linktree"},
     "wrappers": WRAPPERS,
     "simulation": SIMULATION - {"tasks", "envs"},
-    "actuators": BASE,
+    "actuators": BASE | {"perturb"},
     "sensors": BASE,
     "tasks": SIMULATION - {"envs"},
     "envs": SIMULATION,

@@ -37,6 +37,7 @@ def run(
     chunk_s: float = 5.0,
     timeout_s: float | None = None,
     retry: bool = False,
+    shard: tuple[int, int] = (1, 1),
     source: Mapping[str, Any] | None = None,
 ) -> Store:
     """Run the trials of a study that are not recorded yet and return its records; to resume, run again.
@@ -52,6 +53,7 @@ def run(
         chunk_s: Seconds of work handed out at once.
         timeout_s: Wall-clock limit of one episode, in worker processes only.
         retry: Run trials again whose process died or whose time ran out.
+        shard: (i, n) runs the i-th of n parts, for machines that share nothing; `merge` joins their folders.
         source: {file, attribute, overrides} of the study's file, recorded so that it can be found again.
 
     Raises:
@@ -61,7 +63,10 @@ def run(
     workers = (os.cpu_count() or 1) if workers is None else workers
     if workers < 0 or chunk_s <= 0 or (timeout_s is not None and timeout_s <= 0):
         raise Sim2RealError("workers must not be negative; chunk_s and timeout_s must be positive.")
-    trials = study.trials()
+    part, parts = shard
+    if not 1 <= part <= parts:
+        raise Sim2RealError(f"A shard is the i-th of n, as 1/4 to 4/4, not {part}/{parts}.")
+    trials = [trial for trial in study.trials() if int(trial.key, 16) % parts == part - 1]
     with locked(folder):
         store = Store.create(folder)
         meta = store.meta

@@ -4,7 +4,7 @@ import json
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -199,6 +199,30 @@ class Store:
             db.execute("BEGIN IMMEDIATE")
             yield db
             db.execute("COMMIT")  # an exception closes the connection before, which rolls back
+
+
+def merge(out: str | Path, folders: Sequence[str | Path]) -> Store:
+    """Bring the records of one study together from several folders, such as those of its shards.
+
+    Args:
+        out: The folder to add them to; it may be new, or one that holds part of the study.
+        folders: The folders to read, in any order; they are left as they are.
+
+    Raises:
+        Sim2RealError: If the folders hold different studies, or one holds none; nothing is written then.
+    """
+    stores = [Store(folder) for folder in folders]
+    metas = [(store.folder, store.meta) for store in stores]
+    with locked(out):
+        target = Store.create(out)
+        metas += [(target.folder, target.meta)] if target.meta else []
+        for folder, meta in metas:
+            if meta.get("keys") != metas[0][1].get("keys"):
+                raise Sim2RealError(f"'{folder}' and '{metas[0][0]}' hold different studies: their trials differ.")
+        for store in stores:
+            target.add(store.rows())
+        target.write_meta(metas[0][1])
+    return target
 
 
 def _select(columns: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from study_toys import OnSeed, cartpole, misshapen, toy
 from sim2real import policies
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Wrap, add, scale
-from sim2real.study import Store, open_study, run
+from sim2real.study import Store, merge, open_study, run
 from sim2real.study.executors import Processes
 from sim2real.study.replay import find
 from sim2real.study.runner import _Queue
@@ -73,6 +73,31 @@ def test_running_again_runs_exactly_what_is_missing(tmp_path, undisturbed):
     assert ran(one, tmp_path, workers=0) == 0
     assert ran(cartpole(episodes=6), tmp_path, workers=0) == 40
     assert Store(tmp_path).table_hash() == undisturbed(6)
+
+
+def test_shards_are_disjoint_complete_and_merge_in_any_order(tmp_path, undisturbed):
+    """The parts share no trial, together they are the study, and joined they are its table bit for bit."""
+    folders = [tmp_path / f"part{i}" for i in (1, 2, 3)]
+    for i, folder in enumerate(folders, start=1):
+        run(cartpole(episodes=6), folder, workers=0, shard=(i, 3))
+    keys = [Store(folder).keys() for folder in folders]
+    assert all(keys)
+    assert sum(map(len, keys)) == len(set().union(*keys)) == len(cartpole(episodes=6).trials())
+    for name, order in (("forth", folders), ("back", folders[::-1]), ("twice", folders * 2)):
+        assert merge(tmp_path / name, order).table_hash() == undisturbed(6)
+    assert ran(cartpole(episodes=6), tmp_path / "back", workers=0) == 0
+    assert open_study(tmp_path / "forth")[0] == open_study(folders[0])[0]
+
+
+def test_only_parts_of_one_study_are_merged(tmp_path):
+    """Another study's folder, and a part that is none, are refused with nothing written."""
+    for episodes in (1, 2):
+        run(cartpole(episodes=episodes), tmp_path / str(episodes), workers=0)
+    with pytest.raises(Sim2RealError, match="hold different studies"):
+        merge(tmp_path / "both", [tmp_path / "1", tmp_path / "2"])
+    assert len(Store(tmp_path / "both")) == 0
+    with pytest.raises(Sim2RealError, match="not 4/3"):
+        run(cartpole(), tmp_path / "part", shard=(4, 3))
 
 
 def test_rows_are_kept_when_a_run_is_interrupted(tmp_path, undisturbed):
