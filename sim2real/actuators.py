@@ -1,6 +1,8 @@
 """Joint actuators at physics rate: from a command to the torque that the joint feels.
 
-    command ─► latency ─► PD (or torque as commanded) ─► strength ─► torque-speed curve and effort limit ─► τ
+    command ─► loss, latency, jitter ─► PD (or torque as commanded) ─► strength ─► torque noise
+            ─► torque-speed curve under the battery's voltage ─► effort limit, less what heat takes
+            ─► electrical lag ─► dead zone ─► torque ripple ─► τ
 
 Dry and viscous joint friction act on the joint itself, in the engine, where they are exact.
 """
@@ -10,17 +12,43 @@ from collections import deque
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.perturb.streams import Stream
+
 Array = NDArray[np.float64]
+
+BLOCK = 64
+"""Random numbers drawn at once; how many they are does not change the values."""
 
 
 class Actuators:
-    """The motors of n joints, in SI units; every array below is (n,) and may be changed between ticks.
+    """The motors of n joints, in SI units; every array below is (n,).
+
+    Gains, strength, latency, jitter and loss may be changed between ticks; after any other change call ``settle``.
+    What a real motor has on top of the ideal one costs nothing while it is not there.
 
     The torque-speed curve is the four-quadrant law of a DC motor (Isaac Lab's and mjlab's ``DCMotor``)::
 
         −e ≤ s·(−1 − v/v₀) ≤ τ ≤ s·(1 − v/v₀) ≤ e
 
     with stall torque s, no-load speed v₀ and effort limit e: an unloaded motor under full drive ends at v₀.
+
+    Attributes:
+        latency_s: time from a command to its effect.
+        jitter_s: largest extra latency of a command, uniform and drawn anew for each.
+        loss: probability that a command is lost; the motors then go on with the one before.
+        torque_noise: half width of a torque drawn anew in each tick, as a fraction of the effort limit: the
+            random force injection of ASAP and HOVER.
+        lag_s: time constant T of the electrical circuit, T τ' = τ_limited − τ.
+        dead_zone_nm: what is lost of every torque before it shows, τ − min(d, |τ|)·sign τ (as in Booster Gym).
+        ripple_nm, ripple_cycles: amplitude A of a cogging torque A·sin(n q), and its cycles n in a revolution of
+            the joint; 84, the least common multiple of 12 and 14, is that of 12 slots and 14 poles without gears.
+        continuous: fraction c of the effort limit that a motor can give for ever. Its heat θ follows
+            T θ' = (τ/(c e))² − θ, the first-order model of thermal relays (IEC 60255-149), and takes
+            (1 − c) θ of the effort limit: e when cold, c e when hot.
+        thermal_time_s: the time constant T of that heat.
+        supply: voltage of the idle battery, as a fraction of the nominal; stall torque and no-load speed go with it.
+        sag_per_w: the battery's internal resistance over its nominal voltage squared, R/V₀². Under a load of P
+            the fraction of the voltage left solves u·(supply − u) = P·R/V₀²; P is the mechanical power.
 
     Args:
         kp: proportional gains in N m/rad.
@@ -47,24 +75,55 @@ class Actuators:
         self.strength = np.ones_like(kp)
         self.effort_nm, self.stall_nm = effort_nm.copy(), stall_nm.copy()
         self.no_load_rad_s = no_load_rad_s.copy()
-        self.latency_s = 0.0
+        self.latency_s = self.jitter_s = self.loss = 0.0
+        self.torque_noise, self.sag_per_w = 0.0, 0.0
+        self.supply, self.continuous, self.thermal_time_s = 1.0, 1.0, 60.0
+        self.lag_s, self.dead_zone_nm, self.ripple_nm = (np.zeros_like(kp) for _ in range(3))
+        self.ripple_cycles = np.full_like(kp, 84.0)
         self._timestep_s = timestep_s
         self.commands_torque = torque_control
         self._in_flight: deque[tuple[int, Array]] = deque()
-        self._tick = 0
         self._active = np.zeros_like(kp)
         self._lower, self._upper, self._slope = (np.empty_like(kp) for _ in range(3))
+        self._stall_under_load, self._effort_when_warm = np.empty_like(kp), np.empty_like(kp)
+        self._fade_nm = np.zeros_like(kp)  # what heat has taken of the effort limit
         self.settle()
+        self.reset(self._active)
 
     def settle(self) -> None:
-        """Derive what the tick needs; call it after a change of limits or of the torque-speed curve."""
+        """Derive what the tick needs; call it after a change of anything but gains, strength and the command's way."""
         np.divide(self.stall_nm, self.no_load_rad_s, out=self._slope)
+        self._noisy, self._loaded = self.torque_noise > 0.0, self.sag_per_w > 0.0
+        self._warm = self.continuous < 1.0
+        self._disturbed = self._noisy or self._loaded or self._warm
+        self._stall = self._stall_under_load if self._loaded else self.supply * self.stall_nm
+        self._effort = self._effort_when_warm if self._warm else self.effort_nm
+        self._noise_nm = self.torque_noise * self.effort_nm
+        # D' = ((1 − c) e (τ/(c e))² − D) / T, in D = (1 − c) e θ, which never exceeds (1 − c) e.
+        self._kept = float(np.exp(-self._timestep_s / self.thermal_time_s))
+        largest = (1.0 - self.continuous) * self.effort_nm
+        squared = np.where(self.effort_nm > 0.0, (self.continuous * self.effort_nm) ** 2, np.inf)
+        self._heating = (1.0 - self._kept) * largest / squared
+        np.minimum(self._fade_nm, largest, out=self._fade_nm)
+        self._lagging, self._dead = bool(self.lag_s.any()), bool(self.dead_zone_nm.any())
+        self._rippled = bool(self.ripple_nm.any())
+        self._worn = self._lagging or self._dead or self._rippled
+        self._gained = -np.expm1(-self._timestep_s / np.maximum(self.lag_s, 1e-9))
 
-    def reset(self, command: Array) -> None:
-        """Start an episode: until the first command arrives, ``command`` (n,) is what the motors follow."""
+    def reset(self, command: Array, episode: tuple[int, ...] = ()) -> None:
+        """Start an episode: until the first command arrives, ``command`` (n,) is what the motors follow.
+
+        Args:
+            command: joint targets in rad, or torques in N m.
+            episode: integers that name the episode's random numbers.
+        """
         self._in_flight.clear()
         self._tick = 0
         self._active = command.copy()
+        self._motor_nm = np.zeros_like(self.kp)
+        self._fade_nm[:] = 0.0
+        self._jitters, self._losses = (_Numbers(*episode, f"actuator.{of}") for of in ("jitter_s", "loss"))
+        self._noises = _Numbers(*episode, "actuator.torque_noise", width=len(self.kp))
 
     def command(self, command: Array) -> None:
         """Send a command (n,): joint targets in rad, or torques in N m. It arrives ``latency_s`` later.
@@ -72,7 +131,12 @@ class Actuators:
         Latency is counted in whole physics ticks (rounded). A command never overtakes a later one: one that
         would arrive after its successor is lost.
         """
-        delay = round(self.latency_s / self._timestep_s)
+        latency_s = self.latency_s
+        if self.jitter_s:
+            latency_s += self.jitter_s * self._jitters.next()[0]
+        if self.loss and self._losses.next()[0] < self.loss:
+            return
+        delay = round(latency_s / self._timestep_s)
         if delay == 0:
             self._in_flight.clear()
             self._active = command
@@ -95,10 +159,62 @@ class Actuators:
             torque *= self.kp
             torque -= self.kd * velocity
             torque *= self.strength
+        if self._disturbed:
+            self._disturb(torque, velocity)
         # The curve of the driving quadrant, then the limit that holds in all four.
         lost = self._slope * velocity
-        np.minimum(torque, np.subtract(self.stall_nm, lost, out=self._upper), out=torque)
-        lost += self.stall_nm
+        np.minimum(torque, np.subtract(self._stall, lost, out=self._upper), out=torque)
+        lost += self._stall
         np.maximum(torque, np.negative(lost, out=self._lower), out=torque)
-        np.minimum(torque, self.effort_nm, out=torque)
-        return np.maximum(torque, -self.effort_nm, out=torque)
+        np.minimum(torque, self._effort, out=torque)
+        np.maximum(torque, -self._effort, out=torque)
+        if self._worn:
+            return self._wear(torque, position)
+        self._motor_nm = torque
+        return torque
+
+    def _disturb(self, torque: Array, velocity: Array) -> None:
+        """Add noise to what is asked for, and find what voltage and heat leave of the limits."""
+        if self._noisy:
+            torque += self._noise_nm * self._noises.next()
+        if self._loaded:
+            drawn = self.sag_per_w * max(0.0, float(self._motor_nm.dot(velocity)))
+            left = 0.5 * (self.supply + max(0.0, self.supply**2 - 4.0 * drawn) ** 0.5)
+            np.multiply(self.stall_nm, left, out=self._stall_under_load)
+        if self._warm:
+            self._fade_nm *= self._kept
+            heat = self._motor_nm * self._motor_nm
+            heat *= self._heating
+            self._fade_nm += heat
+            np.subtract(self.effort_nm, self._fade_nm, out=self._effort_when_warm)
+
+    def _wear(self, torque: Array, position: Array) -> Array:
+        """Return what becomes of a torque on its way through the circuit and the gears."""
+        if self._lagging:
+            torque -= self._motor_nm
+            torque *= self._gained
+            torque += self._motor_nm
+        self._motor_nm = torque
+        if self._dead:
+            torque = torque - np.maximum(np.minimum(torque, self.dead_zone_nm), -self.dead_zone_nm)
+        if self._rippled:
+            torque = torque + self.ripple_nm * np.sin(self.ripple_cycles * position)
+        return torque
+
+
+class _Numbers:
+    """Endless rows of numbers that a key names: within (0, 1), or within (−1, 1) where they have a width."""
+
+    def __init__(self, *key: object, width: int = 0) -> None:
+        self._key, self._width = key, width
+        self._stream: Stream | None = None
+        self._ahead: list[Array] = []
+
+    def next(self) -> Array:
+        """Return the next row."""
+        if not self._ahead:
+            if self._stream is None:
+                self._stream = Stream(*self._key)
+            rows = self._stream(BLOCK, self._width or 1)
+            self._ahead = list((2.0 * rows - 1.0 if self._width else rows)[::-1])
+        return self._ahead.pop()

@@ -3,7 +3,7 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--workers", type=int, metavar="N", help="processes (one per core); 0 runs in this one")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds an episode may take")
     run.add_argument("--retry", action="store_true", help="run episodes again that crashed or timed out")
-    run.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="run only the I-th of N parts")
+    run.add_argument(
+        "--shard", type=_shard, default=(1, 1), metavar="I/N", help="run only the I-th of N parts"
+    )
     run.add_argument("--trust", action="store_true", help="load policy files that can execute code")
     run.add_argument("--no-report", action="store_true", help="do not write report.html")
     run.add_argument("--wandb", action="store_true", help="mirror the records to Weights & Biases")
@@ -67,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
 
     shelf = commands.add_parser("list", help="list what can be used in a study")
     shelf.set_defaults(run=_list)
-    shelf.add_argument("kind", choices=("robots", "tasks", "perturbations", "policies"))
+    shelf.add_argument("kind", choices=tuple(_LISTS))
 
     replay = commands.add_parser("replay", help="repeat one recorded episode and compare it bit for bit")
     replay.set_defaults(run=_replay)
@@ -228,7 +230,33 @@ def _policies() -> list[tuple[str, str]]:
     return [("balance", _first_line(balance)), *_functions(builtin)]
 
 
-_LISTS = {"robots": _robots, "tasks": _tasks, "perturbations": _perturbations, "policies": _policies}
+def _presets() -> list[tuple[str, str]]:
+    from sim2real.perturb import PRESETS
+
+    return [(name, preset.doc) for name, preset in PRESETS.items()]
+
+
+def _parameters() -> list[tuple[str, ...]]:
+    import gymnasium as gym
+
+    from sim2real.perturb import describe
+
+    env = gym.make("sim2real:sim2real/Walk-v0", disable_env_checker=True)
+    rows = describe(env.get_wrapper_attr("parameters"))
+    env.close()
+    return [
+        (row.name, f"{row.nominal} {row.unit}".strip(), f"{row.low} to {row.high}", row.doc) for row in rows
+    ]
+
+
+_LISTS: dict[str, Callable[[], Sequence[tuple[str, ...]]]] = {
+    "robots": _robots,
+    "tasks": _tasks,
+    "perturbations": _perturbations,
+    "presets": _presets,
+    "parameters": _parameters,
+    "policies": _policies,
+}
 
 
 def _functions(module: ModuleType) -> list[tuple[str, str]]:

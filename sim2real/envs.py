@@ -102,6 +102,7 @@ class RobotEnv(gym.Env[Observation, NDArray[Any]]):
         self.parameters = self.sim.parameters
         self._spread = {"joint_noise": 0.05, "velocity_noise": 0.1}
         self._register_initial_state()
+        self._episode: tuple[int, int] | None = None  # its seed, and how many came after that one
         self._max_steps = round(episode_s / control_period_s)
         effort_nm = self.sim.actuators.effort_nm
         if control == "torque":
@@ -172,7 +173,11 @@ class RobotEnv(gym.Env[Observation, NDArray[Any]]):
         super().reset(seed=seed)
         joints = self._spread["joint_noise"] * self.np_random.uniform(-1.0, 1.0, len(self.joint_names))
         vx, vy = self._spread["velocity_noise"] * self.np_random.uniform(-1.0, 1.0, 2)
-        self.sim.reset(joints if joints.any() else None, (float(vx), float(vy)))
+        if seed is not None or self._episode is None:
+            self._episode = (self.np_random_seed, 0)
+        else:
+            self._episode = (self._episode[0], self._episode[1] + 1)
+        self.sim.reset(joints if joints.any() else None, (float(vx), float(vy)), self._episode)
         self.task.reset()
         self._steps = 0
         self._previous_action = np.zeros_like(self.default_pose)

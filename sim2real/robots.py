@@ -119,6 +119,9 @@ class Changes:
         mass: factor on a link's mass, its inertia going with it.
         com_m: shift of a link's centre of mass in its frame.
         inertia: factor on a link's inertia, on top of that of its mass.
+        shape: (3, 3) linear map, upper triangular with a positive diagonal, of where a link's mass is about its
+            centre of mass, in its frame's axes. With mass and com_m these are the ten parameters that make every
+            physically possible body and no other (Rucker & Wensing, RA-L 2022).
         payload: (kg, position) of a point mass fixed in a link's frame.
         armature: factor on the reflected inertia of an actuated joint's motor.
     """
@@ -126,17 +129,34 @@ class Changes:
     mass: Mapping[str, float] = field(default_factory=dict)
     com_m: Mapping[str, Vector] = field(default_factory=dict)
     inertia: Mapping[str, float] = field(default_factory=dict)
+    shape: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     payload: Mapping[str, tuple[float, Vector]] = field(default_factory=dict)
     armature: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        numbers = {**vars(self), "com_m": {}, "payload": {link: kg for link, (kg, _) in self.payload.items()}}
+        numbers = {
+            **vars(self),
+            "com_m": {},
+            "shape": {},
+            "payload": {link: kg for link, (kg, _) in self.payload.items()},
+        }
         for what, values in numbers.items():
             for name, value in values.items():
                 if not 0 <= value < math.inf or (value == 0 and what in ("mass", "inertia")):
                     raise Sim2RealError(
                         f"{what} of '{name}' should be changed by a positive number, not {value}."
                     )
+
+        for name, rows in self.shape.items():
+            mapping = np.array(rows, float)
+            if (
+                not (np.diag(mapping) > 0).all()
+                or np.tril(mapping, -1).any()
+                or not np.isfinite(mapping).all()
+            ):
+                raise Sim2RealError(
+                    f"shape of '{name}' should be upper triangular with a positive diagonal, not {rows}."
+                )
 
 
 UNCHANGED = Changes()
@@ -243,7 +263,7 @@ class Robot:
                 raise Sim2RealError(f"'{self.name}' has no link '{link}'.{nearest(link, self.link_names)}")
             return self.tree.index[link]
 
-        for link in (*changes.mass, *changes.inertia, *changes.com_m):
+        for link in (*changes.mass, *changes.inertia, *changes.shape, *changes.com_m):
             if not mass[place(link)]:
                 raise Sim2RealError(f"link '{link}' of robot '{self.name}' has no mass to change.")
         for link, factor in changes.mass.items():
@@ -251,6 +271,11 @@ class Robot:
             inertia[place(link)] *= factor
         for link, factor in changes.inertia.items():
             inertia[place(link)] *= factor
+        for link, rows in changes.shape.items():
+            # Second moments ∫ r rᵀ dm transform as A Σ Aᵀ; the inertia is tr(Σ) 1 − Σ.
+            tensor, mapping = inertia[place(link)], np.array(rows, float)
+            moments = mapping @ (0.5 * np.trace(tensor) * np.eye(3) - tensor) @ mapping.T
+            inertia[place(link)] = np.trace(moments) * np.eye(3) - moments
         for link, shift in changes.com_m.items():
             com[place(link)] += shift
         points = [kg for kg, _ in changes.payload.values()]

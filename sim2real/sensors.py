@@ -1,7 +1,7 @@
 """Proprioceptive sensors, in SI units and their own frames, with latency at physics resolution."""
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,30 +22,39 @@ class Reading:
     joint_velocity_rad_s: Array
 
 
+PARTS = tuple(field.name for field in fields(Reading))
+
+
 class SensorBuffer:
     """Hands out readings that are ``latency_s`` old, never going back in time.
 
     ``push`` is called once a physics tick while there is latency, ``read`` once a control step. Latency counts
     in whole physics ticks (rounded); before enough time has passed the first reading stands in.
+
+    Attributes:
+        latency_s: age of every reading.
+        more_s: further age of each part, in the order of the fields of `Reading`.
     """
 
     def __init__(self, timestep_s: float) -> None:
         self.latency_s = 0.0
+        self.more_s = [0.0] * len(PARTS)
         self._timestep_s = timestep_s
         self._readings: deque[Reading] = deque()
-        self._newest = -1  # tick of the last reading pushed
-        self._shown = -1  # tick of the last reading handed out
+        self._newest = self._oldest = -1  # ticks of the last and the first reading kept
+        self._shown = [-1] * len(PARTS)  # ticks of the parts handed out last
 
     @property
     def active(self) -> bool:
         """Whether readings have to be pushed every tick."""
-        return self.latency_s > 0.0
+        return self.latency_s > 0.0 or any(self.more_s)
 
     def reset(self, reading: Reading) -> None:
         """Start an episode with its first reading, shown until later ones are old enough."""
         self._readings.clear()
         self._readings.append(reading)
-        self._newest = self._shown = 0
+        self._newest = self._oldest = 0
+        self._shown = [0] * len(PARTS)
 
     def push(self, reading: Reading) -> None:
         """Record the reading of the next physics tick."""
@@ -53,12 +62,66 @@ class SensorBuffer:
         self._newest += 1
 
     def read(self) -> Reading:
-        """Return the newest reading that is at least the latency old."""
-        wanted = self._newest - round(self.latency_s / self._timestep_s)
-        while self._shown < wanted:
+        """Return of each part the newest reading that is at least its latency old."""
+        for i, more_s in enumerate(self.more_s):
+            wanted = self._newest - round((self.latency_s + more_s) / self._timestep_s)
+            self._shown[i] = max(self._shown[i], wanted)
+        while self._oldest < min(self._shown):
             self._readings.popleft()
-            self._shown += 1
-        return self._readings[0]
+            self._oldest += 1
+        return Reading(
+            *(
+                getattr(self._readings[tick - self._oldest], part)
+                for part, tick in zip(PARTS, self._shown, strict=True)
+            )
+        )
+
+
+class Encoders:
+    """The encoders of n joints, on the motor's side of the gears; every array is (n,).
+
+    Attributes:
+        offset_rad: what is read when the joint is at 0.
+        backlash_rad: play between motor and joint: the motor stands still until the joint has gone through it,
+            then is taken along (the hysteresis of Nordin and Gutman, Automatica 2002, for a motor without inertia).
+        active: whether any of that is there; ``settle`` finds out after a change.
+        position_rad, velocity_rad_s: what is read while it is.
+    """
+
+    def __init__(self, count: int, timestep_s: float) -> None:
+        self.offset_rad, self.backlash_rad = np.zeros(count), np.zeros(count)
+        self._timestep_s = timestep_s
+        self.active = False
+        self._motor_rad: Array | None = None
+        self.settle()
+
+    def settle(self) -> None:
+        """Derive what the tick needs; call it after a change."""
+        self._half_rad = 0.5 * self.backlash_rad
+        self._loose = bool(self.backlash_rad.any())
+        was, self.active = self.active, self._loose or bool(self.offset_rad.any())
+        if self.active and not was:
+            self._motor_rad = None
+
+    def start(self, position: Array, velocity: Array, *, anew: bool = False) -> None:
+        """Take the joints' positions and velocities as the motors', where these are not known or begin anew."""
+        if anew or self._motor_rad is None:
+            self._motor_rad, self.velocity_rad_s = position, velocity
+        self.position_rad = self._motor_rad + self.offset_rad
+
+    def follow(self, position: Array, velocity: Array) -> None:
+        """Go on by a physics tick, to the joints' next positions and velocities."""
+        if self._loose and self._motor_rad is not None:
+            before, half = self._motor_rad, self._half_rad
+            motor = position + half
+            np.minimum(motor, before, out=motor)
+            np.maximum(motor, position - half, out=motor)
+            speed = motor - before
+            speed *= 1.0 / self._timestep_s
+            self._motor_rad, self.velocity_rad_s = motor, speed
+        else:
+            self._motor_rad, self.velocity_rad_s = position, velocity
+        self.position_rad = self._motor_rad + self.offset_rad
 
 
 def rotation_rows(x: float, y: float, z: float, w: float) -> tuple[Vector, Vector, Vector]:

@@ -200,7 +200,7 @@ def check_perturbed(
 
     At zero strength it is the bare environment, bit for bit. One seed gives one episode, in any order and in
     any instance. Another perturbation changes no draw. Nothing compounds over resets, and nothing stays once
-    it is restored. A delay of k shifts the observation by exactly k.
+    it is restored, or has become unperturbed. A delay of k shifts the observation by exactly k.
 
     Args:
         make: makes the environment.
@@ -236,6 +236,11 @@ def check_perturbed(
     _must(_trace(env, seed + 1, steps) == second, "An episode was another one in another order.")
     env.restore()
     _must(_trace(env.env, seed, steps) == nominal, "A restored environment is not the bare one.")
+
+    env.become(())
+    _must(_trace(env, seed, steps) == nominal, "What has become unperturbed is not the bare environment.")
+    env.become(perturbations)
+    _must(_trace(env, seed, steps) == first, "What has become perturbed again is not what it was.")
 
     _, alone = env.reset(seed=seed)
     _, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)

@@ -271,10 +271,62 @@ def test_a_wrong_option_is_told_in_a_sentence(options, sentence):
 def test_every_parameter_of_the_walking_robot_acts(walk):
     """All of them, by name: nominal, refused outside bounds, acting, and gone without a trace."""
     names = walk.unwrapped.parameters.names()
-    hidden = {"ground.slope_direction": {"ground.slope": 0.1}} | {
-        f"payload.{axis}": {"payload.mass": 3.0} for axis in "xyz"
-    }
-    probes = check_parameters(walk, names=[name for name in names if name not in hidden])
-    for name, given in hidden.items():
-        probes |= check_parameters(walk, names=[name], given=given)
-    assert set(probes) == set(names)
+    joints = walk.unwrapped.joint_names
+    hidden = [  # what shows only together with something else
+        ({"ground.slope": 0.1}, ["ground.slope_direction"]),
+        ({"payload.mass": 3.0}, [f"payload.{axis}" for axis in "xyz"]),
+        ({"air.drag_area": 0.5}, [f"wind.speed_{axis}" for axis in "xyz"]),
+        ({"ground.compliance": 1e-4}, ["ground.damping"]),
+        ({"actuator.continuous_torque": 0.5}, ["actuator.thermal_time_s"]),
+        ({f"{joint}.ripple": 1.0 for joint in joints}, [f"{joint}.ripple_cycles" for joint in joints]),
+    ]
+    stops = [name for name in names if name.endswith(("lower_limit", "upper_limit"))]
+    apart = {*stops, *(name for _, of in hidden for name in of)}
+    probes = check_parameters(walk, names=[name for name in names if name not in apart], steps=20)
+    for given, of in hidden:
+        probes |= check_parameters(walk, names=of, given=given)
+    assert {*probes, *stops} == set(names)
+
+
+def test_every_stop_of_the_walking_robot_acts(walk):
+    """A stop moved to the default pose is met; moved back it leaves no trace."""
+    parameters = walk.unwrapped.parameters
+    free = wriggle(walk, steps=15)
+    for joint, at in zip(walk.unwrapped.joint_names, walk.unwrapped.default_pose, strict=True):
+        for side in ("lower", "upper"):
+            nominal = parameters.get(f"{joint}.{side}_limit")
+            parameters.set(f"{joint}.{side}_limit", float(at))
+            assert wriggle(walk, steps=15) != free, (joint, side)
+            parameters.set(f"{joint}.{side}_limit", nominal)
+            assert wriggle(walk, steps=15) == free, (joint, side)
+
+
+def test_what_is_random_in_the_motors_follows_the_reset_seed(walk):
+    """Same seed, same jitter, loss and torque noise; the next episode without a seed has others, repeatably."""
+    parameters = walk.unwrapped.parameters
+    values = {"actuator.jitter_s": 0.02, "actuator.loss": 0.3, "actuator.torque_noise": 0.05}
+    actions = 0.1 * np.random.default_rng(0).standard_normal((10, 12))
+    parameters.set("initial.joint_noise", 0.0)
+    parameters.set("initial.velocity_noise", 0.0)
+
+    def episode(seed):
+        walk.reset(seed=seed)
+        return [walk.step(action)[0].tobytes() for action in actions]
+
+    plain = episode(1)
+    assert episode(2) == plain
+    for name, value in values.items():
+        parameters.set(name, value)
+        one, two, other = episode(1), episode(None), episode(2)
+        assert len({tuple(e) for e in (plain, one, two, other)}) == 4
+        assert [episode(1), episode(None)] == [one, two]
+        parameters.set(name, 0.0)
+    parameters.set("initial.joint_noise", 0.05)
+    parameters.set("initial.velocity_noise", 0.1)
+    walk.reset(seed=1)
+    own = walk.unwrapped.np_random.bit_generator.state
+    parameters.set("actuator.torque_noise", 0.05)
+    walk.reset(seed=1)
+    walk.step(HELD)
+    assert walk.unwrapped.np_random.bit_generator.state == own
+    parameters.set("actuator.torque_noise", 0.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sim2real import robots
@@ -144,12 +144,15 @@ def test_gains_that_pass_do_not_diverge(kp, kd, period_s):
 
 @laws
 @given(st.floats(1, 300), st.floats(0.1, 200), st.floats(0.005, 0.1))
+@example(1.0, 136.0, 0.008594823461853994)  # within 3 % of the edge, where the base's giving way shows
 def test_for_one_joint_the_check_is_exact(kp, kd, period_s):
     """A pendulum passes if and only if 2 kd h + kp h² < 4 I, which is where its recursion begins to diverge."""
     compiled = Robot.load(SHELF / "pendulum").compile(["hinge"])
-    load = (2 * kd * period_s + kp * period_s**2) / (4 * 0.6)
+    # The base gives way a little, so the hinge feels a little less than the 0.6 kg m² of the rod.
+    moment = 1 / np.linalg.inv(compiled.tree.mass_matrix({}))[6, 6]
+    load = (2 * kd * period_s + kp * period_s**2) / (4 * moment)
     if abs(load - 1) < 0.01:
-        return  # the base weighs a thousand times as much, but it does give way a little
+        return
     assert (growth(compiled, period_s, kp, kd) < 1) == (load < 1)
     if load < 1:
         compiled.check(period_s, [kp], [kd])

@@ -2,7 +2,8 @@
 
 Every distribution is a quantile function: one number ``u`` in (0, 1) decides the draw, and a larger ``u``
 never draws less. So two amounts, or two strengths, turn the same ``u`` into comparable draws (common random
-numbers), and the streams need to know nothing about distributions.
+numbers), and the streams need to know nothing about distributions. What is drawn together with others is in
+`sim2real.perturb.joint`, what a clock decides in `sim2real.perturb.schedules`.
 """
 
 import math
@@ -12,9 +13,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from sim2real.errors import Sim2RealError
+from sim2real.perturb.gauss import normal_probability, normal_quantile
 
 Array = NDArray[np.float64]
 Support = tuple[tuple[float, float], ...]  # closed pieces (low, high); a single value is (value, value)
@@ -135,7 +136,7 @@ class Normal(Amount):
 
     def quantile(self, u: Array) -> Array:
         """Return ``mean + std Φ⁻¹(u)``."""
-        drawn: Array = self.mean + self.std * ndtri(u)
+        drawn: Array = self.mean + self.std * normal_quantile(u)
         return drawn
 
     def support(self) -> Support:
@@ -160,8 +161,8 @@ class TruncatedNormal(_Range):
         a, b = (self.low - self.mean) / self.std, (self.high - self.mean) / self.std
         # Φ has no digits left far above 0, so a window up there is mirrored to the other side.
         side = -1.0 if a > 0 else 1.0
-        start, end = ndtr(side * a), ndtr(side * b)
-        drawn: Array = self.mean + side * self.std * ndtri(start + u * (end - start))
+        start, end = normal_probability(side * a), normal_probability(side * b)
+        drawn: Array = self.mean + side * self.std * normal_quantile(start + u * (end - start))
         return np.clip(drawn, self.low, self.high)
 
 

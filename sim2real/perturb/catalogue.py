@@ -5,9 +5,12 @@ A size is a number or a distribution. The parameters are those of sim2real's own
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Literal
 
 from sim2real.perturb.amounts import Amount, Drift, Interval, Normal, Uniform
+from sim2real.perturb.joint import Column
+from sim2real.perturb.parameters import matching
 from sim2real.perturb.perturbation import (
     Every,
     Perturbation,
@@ -158,6 +161,23 @@ def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[s
     """
     found = (perturbation.at(strength) for strength in strengths)
     return {one.label: (one,) for one in found}
+
+
+def each(perturbation: Perturbation, names: Iterable[str]) -> tuple[Perturbation, ...]:
+    """Return one perturbation for every name that a pattern means, each with a draw of its own.
+
+    Args:
+        perturbation: with a pattern as target; any other comes back alone, as it is.
+        names: all parameters of an environment.
+
+    >>> [one.target for one in each(mass(Uniform(0.9, 1.1)), ["torso.mass", "gravity.z", "head.mass"])]
+    ['parameter:torso.mass', 'parameter:head.mass']
+    """
+    side, _, pattern = perturbation.target.partition(":")
+    if side != "parameter" or isinstance(perturbation.amount, Column):
+        return (perturbation,)
+    found = matching(pattern, names)
+    return tuple(replace(perturbation, target=f"parameter:{name}") for name in found) or (perturbation,)
 
 
 def _part(side: str, name: str) -> str:

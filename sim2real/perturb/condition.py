@@ -17,11 +17,16 @@ from sim2real.perturb.amounts import (
     TruncatedNormal,
     Uniform,
 )
+from sim2real.perturb.joint import Correlated, Samples
 from sim2real.perturb.perturbation import Perturbation
+from sim2real.perturb.schedules import At, Ramp, Schedule, Sine, Square
 
-KINDS: dict[str, type[Amount] | type[Interval]] = {
+KINDS: dict[str, type[Amount] | type[Interval] | type[Schedule]] = {
     kind.__name__: kind
-    for kind in (Uniform, LogUniform, Normal, TruncatedNormal, Integers, Choice, Drift, Interval)
+    for kind in (
+        *(Uniform, LogUniform, Normal, TruncatedNormal, Integers, Choice, Drift, Correlated, Samples),
+        *(Interval, Ramp, Sine, Square, At),
+    )
 }
 
 
@@ -102,7 +107,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, Amount | Interval):
+    if isinstance(value, Amount | Interval | Schedule):
         return {"kind": type(value).__name__, **_fields(value)}
     return list(value) if isinstance(value, tuple) else value
 
@@ -113,4 +118,4 @@ def _value(plain: Any) -> Any:
     kind, rest = plain["kind"], {name: value for name, value in plain.items() if name != "kind"}
     if kind not in KINDS:
         raise Sim2RealError(f"There is no distribution '{kind}'.{nearest(kind, KINDS)}")
-    return KINDS[kind](**rest)
+    return KINDS[kind](**{name: _value(value) for name, value in rest.items()})

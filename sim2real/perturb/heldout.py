@@ -3,18 +3,23 @@
 A condition is a box: along every axis, the values it can take. The axes are the parameters, in absolute
 terms, and the amounts of operations on signals; whatever a condition leaves alone stands at its nominal value
 or at the operation's identity. A condition was seen if the boxes of the training conditions cover its own.
+
+What is drawn together counts as the box of its columns' ranges: a training condition that is correlated counts
+as having seen the corners its correlation avoids. The kinds know nothing of likelihood, here or elsewhere.
 """
 
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from fnmatch import fnmatchcase
+from dataclasses import fields
 from typing import Any, Literal
 
 from sim2real.perturb.amounts import Drift, Interval, Support, hull
 from sim2real.perturb.condition import Condition, Wrap
 from sim2real.perturb.operations import OPERATIONS
+from sim2real.perturb.parameters import matching
 from sim2real.perturb.perturbation import Perturbation
+from sim2real.perturb.schedules import Schedule
 
 HeldOutKind = Literal[
     "nominal", "in-distribution", "interpolation", "extrapolation", "combination", "unseen kind", "undeclared"
@@ -37,7 +42,8 @@ def held_out_kind(
         "nominal": nothing acts. "undeclared": ``seen`` is None. "in-distribution": every world the condition
         can make was one of training. "unseen kind": it changes what no training condition changed.
         "extrapolation": some value lies beyond all that were seen. "interpolation": some value lies in a gap
-        between them. "combination": every value was seen, but not together.
+        between them. "combination": every value was seen, but not together. Columns drawn together count by
+        their ranges, as if they were independent.
 
     >>> from sim2real.perturb import Uniform, scale
     >>> seen = [(scale("parameter:torso.mass", Uniform(0.8, 1.2)),)]
@@ -82,7 +88,7 @@ def _box(condition: Condition, nominals: Mapping[str, float], rest: Box) -> Box:
         if not item.acts:
             continue
         side, _, pattern = item.target.partition(":")
-        names = [name for name in nominals if side == "parameter" and fnmatchcase(name, pattern)]
+        names = matching(pattern, nominals) if side == "parameter" else []
         axes: list[Axis] = [("parameter", name, _kind(item)) for name in names]
         for axis, name in zip(axes, names, strict=True):
             rest[axis] = _point(nominals[name])
@@ -103,6 +109,10 @@ def _box(condition: Condition, nominals: Mapping[str, float], rest: Box) -> Box:
                 box[axis] += rest[axis]  # before the first draw
                 box[*axis, "wait_s"] = ((item.every.low_s, item.every.high_s),)
                 box[*axis, "lasting_s"] = _point(item.every.lasting_s or math.inf)
+            if isinstance(item.every, Schedule):
+                for field in fields(item.every):  # type: ignore[arg-type]
+                    value = getattr(item.every, field.name)
+                    box[*axis, field.name] = _point(math.inf if value is None else value)
     for some in (box, rest):
         some |= {axis: tuple((_rounded(low), _rounded(high)) for low, high in some[axis]) for axis in some}
     return box
@@ -116,8 +126,8 @@ def _kind(item: Perturbation) -> str:
     """
     if isinstance(item.amount, Drift):
         return "drift"
-    if isinstance(item.every, Interval):
-        return "interval"
+    if not isinstance(item.every, str):
+        return type(item.every).__name__.lower()
     by_value = item.target.startswith("parameter") or not OPERATIONS[item.operation].each
     return "" if by_value else item.every
 

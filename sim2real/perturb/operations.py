@@ -83,11 +83,11 @@ class Operation:
     arithmetic: bool = True
 
     def weaken(self, amount: Any, strength: float) -> Any:
-        """Return the amount at a strength > 0; ``set`` keeps it and goes part of the way there, see `at`."""
+        """Return the amount at a strength; ``set`` keeps it and goes part of the way there, see `at`."""
         if strength == 1.0 or self.identity is None:
             return amount
         if self.identity == np.inf:
-            return amount / strength
+            return amount / strength if strength else self.identity
         return self.identity + strength * (amount - self.identity)
 
     def at(self, strength: float) -> Apply:

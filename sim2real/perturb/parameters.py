@@ -1,8 +1,11 @@
 """Parameters: the named numbers of a simulation that a perturbation can change."""
 
 import math
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from fnmatch import fnmatchcase
+from typing import NamedTuple, Protocol
 
 from sim2real.errors import Sim2RealError
 
@@ -56,3 +59,74 @@ class Parameters(Protocol):
 
     def set(self, name: str, value: float) -> None:
         """Change the value; raises Sim2RealError outside [low, high]."""
+
+
+def any_of(names: Iterable[str]) -> str:
+    """Return the pattern that means these names and no others, such as the joints of a group.
+
+    >>> any_of(["left_knee", "right_knee"]) + ".strength"
+    '{left_knee,right_knee}.strength'
+    """
+    return "{" + ",".join(names) + "}"
+
+
+def matching(pattern: str, names: Iterable[str]) -> list[str]:
+    """Return the names a pattern means: ``*``, ``?`` and ``[ab]`` as in a shell, ``{a,b}`` for either.
+
+    >>> matching("{left,right}_knee.k?", ["left_knee.kp", "right_knee.kd", "left_hip.kp"])
+    ['left_knee.kp', 'right_knee.kd']
+    """
+    patterns = [pattern]
+    while braces := re.search(r"\{([^{}]*)\}", patterns[0]):
+        patterns = [one.replace(braces[0], choice, 1) for one in patterns for choice in braces[1].split(",")]
+    return [name for name in names if any(fnmatchcase(name, one) for one in patterns)]
+
+
+class Row(NamedTuple):
+    """One kind of parameter, as lists and pages show it.
+
+    Attributes:
+        name: with ``*`` for what differs between parameters of one sentence ("*.mass").
+        unit: SI unit, "" where there is none.
+        nominal: as text, a range where they differ.
+        low: smallest possible value of any of them.
+        high: largest possible value of any of them.
+        doc: what it does.
+        members: how many parameters this stands for.
+    """
+
+    name: str
+    unit: str
+    nominal: str
+    low: float
+    high: float
+    doc: str
+    members: int
+
+
+def describe(parameters: Parameters) -> tuple[Row, ...]:
+    """Return what there is to perturb, parameters of one kind in one row, in the order of their names().
+
+    Parameters are of one kind if what follows the last dot of their names, their unit and their sentence
+    are the same.
+    """
+    kinds: dict[tuple[str, str, str], list[str]] = {}
+    for name in parameters.names():
+        spec = parameters.spec(name)
+        kinds.setdefault((name.rpartition(".")[2], spec.unit, spec.doc), []).append(name)
+    rows = []
+    for (last, unit, doc), names in kinds.items():
+        specs = [parameters.spec(name) for name in names]
+        least, most = (f"{pick(spec.nominal for spec in specs):.4g}" for pick in (min, max))
+        rows.append(
+            Row(
+                name=names[0] if len(names) == 1 else f"*.{last}",
+                unit=unit,
+                nominal=least if least == most else f"{least} to {most}",
+                low=min(spec.low for spec in specs),
+                high=max(spec.high for spec in specs),
+                doc=doc,
+                members=len(names),
+            )
+        )
+    return tuple(rows)

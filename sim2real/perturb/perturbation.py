@@ -1,14 +1,17 @@
 """Perturbation = target x operation x amount x every: where, what, how much and when, as a frozen value."""
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, number, shown
+from sim2real.perturb.joint import Column
 from sim2real.perturb.operations import OPERATIONS
+from sim2real.perturb.schedules import Schedule
 
-Every = Literal["step", "episode"] | Interval
+Every = Literal["step", "episode"] | Interval | Schedule
 Size = float | Amount
 
 
@@ -18,11 +21,14 @@ class Perturbation:
 
     Attributes:
         target: "observation" or "action", a part of one ("observation:gyro", "observation:3",
-            "observation:0:3"), or "parameter:NAME", where NAME may be a pattern ("*.strength").
+            "observation:0:3"), or "parameter:NAME", where NAME may be a pattern ("*.strength",
+            "{left,right}_knee.kp"): one draw for all that match, each applied to its own nominal value.
         operation: "add", "scale" or "set"; for signals also "delay" (control steps), "hold" (probability that
             the last output is repeated), "quantize" (step size) and "clip" (symmetric limit).
         amount: a number or a distribution.
-        every: when the amount is drawn again. A number never is, so its "step" becomes "episode".
+        every: when the amount is drawn again: "step", "episode" or an Interval. A number never is, so its
+            "step" becomes "episode". A schedule (Ramp, Sine, Square, At) draws once an episode and lets the
+            strength follow the clock.
         strength: 0 switches it off, 1 leaves it as written; amounts are weakened towards the identity.
 
     Raises:
@@ -52,8 +58,10 @@ class Perturbation:
             raise Sim2RealError(
                 f"{self.target} can be added to, scaled and set; {self.operation} is for signals."
             )
-        if self.every not in ("step", "episode") and not isinstance(self.every, Interval):
-            raise Sim2RealError(f"every is 'step', 'episode' or Interval(low_s, high_s), not {self.every!r}.")
+        if self.every not in ("step", "episode") and not isinstance(self.every, Interval | Schedule):
+            raise Sim2RealError(
+                f"every is 'step', 'episode', Interval(low_s, high_s) or a schedule, not {self.every!r}."
+            )
         object.__setattr__(self, "strength", number(self.strength, "strength"))
         if self.strength < 0:
             raise Sim2RealError(f"strength must not be negative: {shown(self.strength)}.")
@@ -92,9 +100,16 @@ class Perturbation:
         return replace(self, strength=self.strength * number(strength, "strength"))
 
     @property
-    def identity(self) -> tuple[str, str, str]:
-        """(target, operation, kind of every): it names the random stream, whatever the amount."""
-        return self.target, self.operation, self.every if isinstance(self.every, str) else "interval"
+    def identity(self) -> tuple[str, ...]:
+        """(target, operation, kind of every) and, drawn together with others, all of them: never the amount."""
+        kind = self.every if isinstance(self.every, str) else type(self.every).__name__.lower()
+        group = (self.amount.group,) if isinstance(self.amount, Column) else ()
+        return self.target, self.operation, kind, *group
+
+    @property
+    def stream(self) -> tuple[str, ...]:
+        """What names the random stream: the identity, or what all that is drawn together has in common."""
+        return ("jointly", *self.identity[2:]) if isinstance(self.amount, Column) else self.identity
 
     @property
     def acts(self) -> bool:
@@ -102,27 +117,57 @@ class Perturbation:
         return self.strength > 0 and self.amount != OPERATIONS[self.operation].identity
 
     @property
+    def _strengths(self) -> Support:
+        """Every strength that acts at some time: a schedule goes below what is written."""
+        shares = self.every.shares if isinstance(self.every, Schedule) else ((1.0, 1.0),)
+        return tuple((self.strength * low, self.strength * high) for low, high in shares)
+
+    @property
     def support(self) -> Support:
         """Where the weakened amount lies; the strength must not be 0."""
-        operation = OPERATIONS[self.operation]
-        pieces = self.amount.support() if isinstance(self.amount, Amount) else ((self.amount, self.amount),)
-        about = (operation.identity or 0.0) if isinstance(self.amount, Drift) else 0.0
-        return tuple(
-            (operation.weaken(about + low, self.strength), operation.weaken(about + high, self.strength))
-            for low, high in pieces
+        weaken = OPERATIONS[self.operation].weaken
+        about = (OPERATIONS[self.operation].identity or 0.0) if isinstance(self.amount, Drift) else 0.0
+        if not isinstance(self.every, Schedule):
+            return tuple(
+                (weaken(about + low, self.strength), weaken(about + high, self.strength))
+                for low, high in self._pieces
+            )
+        corners = (
+            [weaken(amount, strength) for strength in strengths for amount in amounts]
+            for strengths in self._strengths
+            for amounts in self._pieces
         )
+        return _spanned(corners)
+
+    @property
+    def _pieces(self) -> Support:
+        """Where the amount lies before it is weakened."""
+        return self.amount.support() if isinstance(self.amount, Amount) else ((self.amount, self.amount),)
 
     def reach(self, values: Support) -> Support:
         """Return where this can take a parameter that lies in ``values``."""
         if not self.acts:
             return values
+        if isinstance(self.every, Schedule):
+            # Multilinear in value, amount and strength, so the extremes are at the corners.
+            operation = OPERATIONS[self.operation]
+            return _spanned(
+                [
+                    operation.at(strength)(value, operation.weaken(amount, strength), None)[0]
+                    for value in piece
+                    for amount in amounts
+                    for strength in strengths
+                ]
+                for piece in values
+                for amounts in self._pieces
+                for strengths in self._strengths
+            )
         apply = OPERATIONS[self.operation].at(self.strength)
-        corners = (
+        return _spanned(
             [apply(value, amount, None)[0] for value in piece for amount in amounts]
             for piece in values
             for amounts in self.support
         )
-        return tuple(sorted({(min(some), max(some)) for some in corners}))
 
     @property
     def label(self) -> str:
@@ -132,17 +177,26 @@ class Perturbation:
         >>> scale("parameter:torso.mass", Uniform(0.8, 1.2)).label
         'scale torso.mass by Uniform(0.8, 1.2) every episode'
         """
-        drawn = isinstance(self.amount, Amount)
         what = OPERATIONS[self.operation].sentence.format(
-            amount=self.amount if drawn else shown(self.amount),  # type: ignore[arg-type]
+            amount=self.amount if isinstance(self.amount, Amount) else shown(self.amount),
             target=self.target.removeprefix("parameter:"),
         )
-        when = f" every {self.every}" if drawn else ""
+        return what + self.when + ("" if self.strength == 1 else f" at strength {shown(self.strength)}")
+
+    @property
+    def when(self) -> str:
+        """The end of the sentence that says when, with a leading space; empty for a number that always acts."""
+        if isinstance(self.every, Schedule):
+            return f" {self.every.sentence}"
         if isinstance(self.every, Interval):
-            lasting_s = self.every.lasting_s
-            when = f" every {shown(self.every.low_s)} to {shown(self.every.high_s)} s"
-            when += "" if lasting_s is None else f" for {shown(lasting_s)} s"
-        return what + when + ("" if self.strength == 1 else f" at strength {shown(self.strength)}")
+            low, high, lasting_s = shown(self.every.low_s), shown(self.every.high_s), self.every.lasting_s
+            waits = low if low == high else f"{low} to {high}"
+            return f" every {waits} s" + ("" if lasting_s is None else f" for {shown(lasting_s)} s")
+        return f" every {self.every}" if isinstance(self.amount, Amount) else ""
+
+
+def _spanned(corners: Iterable[list[float]]) -> Support:
+    return tuple(sorted({(min(some), max(some)) for some in corners}))
 
 
 def _made(

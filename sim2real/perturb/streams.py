@@ -1,7 +1,8 @@
 """Random streams, and the amounts drawn from them through an episode.
 
 A stream depends on the reset seed, the perturbation's identity and how many of that identity came before it.
-It does not depend on the amount, on other perturbations, on the environment's generator or on numpy's.
+It does not depend on the amount, on other perturbations, on the environment's generator or on numpy's. What is
+drawn together reads one stream, each column on its own, so none of them waits for another.
 """
 
 import math
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from sim2real.perturb.amounts import Amount, Array, Drift, Interval
+from sim2real.perturb.joint import Column
 from sim2real.perturb.operations import OPERATIONS
 from sim2real.perturb.perturbation import Perturbation
+from sim2real.perturb.schedules import Schedule
 
 BLOCK = 64
 """Steps drawn at once, so that a step costs an index; how many they are does not change the values."""
@@ -36,12 +39,13 @@ class Draws:
     Attributes:
         amount: the weakened amount that acts now, a float or an array of ``shape``; None while none does.
         changed: whether the start or the last tick drew or ended it.
+        apply: what does the operation with the amount that acts now.
 
     Args:
         perturbation: what is drawn.
         occurrence: how many perturbations of the same identity come before it.
         shape: of one draw.
-        period_s: time between ticks, needed for Drift and Interval.
+        period_s: time between ticks, needed for Drift, Interval and schedules.
     """
 
     amount: Any = None
@@ -51,7 +55,9 @@ class Draws:
         self, perturbation: Perturbation, occurrence: int, shape: tuple[int, ...], period_s: float | None
     ) -> None:
         self._perturbation, self._shape = perturbation, shape
-        self._key = (*perturbation.identity, occurrence)
+        self._row = (perturbation.amount.width,) if isinstance(perturbation.amount, Column) else ()
+        self._key, self._own = (*perturbation.stream, occurrence), (*perturbation.identity, occurrence)
+        self.apply = OPERATIONS[perturbation.operation].at(perturbation.strength)
         self._period_s = period_s or math.nan
         # A block of images must not fill the memory.
         self._block = max(1, min(BLOCK, 2**16 // max(1, math.prod(shape))))
@@ -77,7 +83,7 @@ class Draws:
         amount, operation = self._perturbation.amount, OPERATIONS[self._perturbation.operation]
         if not isinstance(amount, Amount):
             return [operation.weaken(amount, self._perturbation.strength)] * count
-        u = self._stream(count, *self._shape)
+        u = self._stream(count, *self._shape, *self._row)
         if isinstance(amount, Drift):
             path = amount.path(u, self._period_s, self._last)
             self._last = path[-1]
@@ -137,11 +143,39 @@ class _NowAndThen(Draws):
         return math.ceil(time_s / self._period_s - 1e-9)
 
 
+class _Scheduled(Draws):
+    """Drawn once an episode, its strength as much as the schedule says at the time."""
+
+    def start(self, *episode: int) -> None:
+        self._stream, self._now, self._share = Stream(*episode, *self._key), -1, 0.0
+        self._drawn = self._unweakened()
+        self.amount, self.changed = None, False
+
+    def tick(self) -> None:
+        item, operation = self._perturbation, OPERATIONS[self._perturbation.operation]
+        assert isinstance(item.every, Schedule)
+        self._now += 1
+        share = item.every.share(self._now * self._period_s)
+        self.changed = share != self._share
+        if not self.changed:
+            return
+        self._share, strength = share, item.strength * share
+        self.amount = operation.weaken(self._drawn, strength) if strength else None
+        self.apply = operation.at(strength)
+
+    def _unweakened(self) -> Any:
+        amount = self._perturbation.amount
+        if not isinstance(amount, Amount):
+            return amount
+        drawn = amount.quantile(self._stream(1, *self._shape, *self._row))[0]
+        return drawn if self._shape else float(drawn)
+
+
 class _Held(Draws):
     """For ``hold``: whether this step is held, that is, a number lies below the probability drawn."""
 
     def __init__(self, probability: Draws) -> None:
-        self._probability = probability
+        self._probability, self.apply = probability, probability.apply
 
     @property
     def source(self) -> Draws:
@@ -149,7 +183,8 @@ class _Held(Draws):
 
     def start(self, *episode: int) -> None:
         self._probability.start(*episode)
-        self._events = Stream(*episode, *self._probability._key, "event")
+        # Of its own identity: probabilities may be drawn together, what is lost is lost apart.
+        self._events = Stream(*episode, *self._probability._own, "event")
         self._ahead: Any = iter(())
 
     def tick(self) -> None:
@@ -169,6 +204,6 @@ def draws(
     period_s: float | None = None,
 ) -> Draws:
     """Return the draws of a perturbation; see `Draws` for the arguments."""
-    kind = {"episode": Draws, "step": _EveryStep, "interval": _NowAndThen}[perturbation.identity[2]]
-    found = kind(perturbation, occurrence, shape, period_s)
+    kinds = {"episode": Draws, "step": _EveryStep, "interval": _NowAndThen}
+    found = kinds.get(perturbation.identity[2], _Scheduled)(perturbation, occurrence, shape, period_s)
     return _Held(found) if perturbation.operation == "hold" else found

@@ -4,10 +4,10 @@ import math
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from sim2real.perturb import Amount, Condition, Drift, Normal, Perturbation, Uniform
 from sim2real.perturb.operations import OPERATIONS
+from sim2real.perturb.parameters import matching
 from sim2real.study.study import NOMINAL
 
 
@@ -63,9 +63,7 @@ def _family(
     name = item.target.removeprefix("parameter:")
     operation = OPERATIONS[item.operation]
     amount = "x" if constant else kind if _width(item) is not None else f"x × {kind}"
-    every = item.label.rpartition(" every ")[2] if " every " in item.label else ""
-    every = f" every {every.partition(' at strength ')[0]}" if every else ""
-    unit = next((unit for known, unit in units.items() if fnmatchcase(known, name)), "")
+    unit = next((units[known] for known in matching(name, units)), "")
     axis = {
         "set": name,
         "add": f"added to {name}",
@@ -84,7 +82,7 @@ def _family(
         axis, unit = (wide, unit) if _width(item) is not None else ("strength", "")
     return Family(
         target=item.target,
-        title=operation.sentence.format(amount=amount, target=name) + every,
+        title=operation.sentence.format(amount=amount, target=name) + item.when,
         axis=axis,
         unit=unit,
         nominal_x=(_nominal(item, nominals) if item.operation == "set" else operation.identity)
@@ -132,5 +130,5 @@ def _width(item: Perturbation) -> float | None:
 def _nominal(item: Perturbation, nominals: Mapping[str, float]) -> float | None:
     """Return the nominal value of the parameter, None if it is unknown or its target names several values."""
     name = item.target.removeprefix("parameter:")
-    values = {value for known, value in nominals.items() if fnmatchcase(known, name)}
+    values = {nominals[known] for known in matching(name, nominals)}
     return values.pop() if len(values) == 1 else None

@@ -7,6 +7,7 @@ engine's traps, each with a test that fails without it (``tests/simulation/test_
 * inertia is read from the description, and a changed mass always brings its own inertia;
 * the default joint motors and the default damping of 0.04 are switched off;
 * contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients);
+* ground that was soft becomes rigid again only by a rebuild;
 * a reset restores a saved state bit for bit, and a rebuild starts from an empty world.
 """
 
@@ -42,8 +43,8 @@ try:
         import pybullet
 except ModuleNotFoundError as error:  # pragma: no cover - only on Pythons without a wheel
     raise Sim2RealError(
-        "This environment runs on PyBullet, which is not installed; its wheels exist for Python 3.9 to 3.11, "
-        "so use one of those with `pip install pybullet` (newer Pythons compile it from source)."
+        "This environment runs on PyBullet, which is not installed: its wheels end with Python 3.11, so use that, "
+        "or `pip install pybullet`, which newer Pythons compile from source for many minutes."
     ) from error
 
 Vector = tuple[float, float, float]
@@ -97,6 +98,7 @@ class BulletEngine:
             physicsClientId=c,
         )
         pybullet.setGravity(*self._gravity_m_s2, physicsClientId=c)
+        self.ground_is_soft = False
         plane = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=c)
         self._ground = pybullet.createMultiBody(0, plane, physicsClientId=c)
         self._urdf_path.write_text(urdf)
@@ -244,6 +246,12 @@ class BulletEngine:
         at, _ = pybullet.multiplyTransforms(*frame, point_m, (0, 0, 0, 1))
         pybullet.applyExternalForce(self._robot, link - 1, force_n, at, _WORLD_FRAME, physicsClientId=c)
 
+    def apply_torque(self, link: int, torque_nm: Sequence[float]) -> None:
+        """Twist a link for the coming tick: torque in world axes."""
+        pybullet.applyExternalTorque(
+            self._robot, link - 1, torque_nm, _WORLD_FRAME, physicsClientId=self._client
+        )
+
     # ---- dynamics that can change while running -------------------------------------------------------------
 
     def set_gravity(self, gravity_m_s2: Vector) -> None:
@@ -251,14 +259,36 @@ class BulletEngine:
         self._gravity_m_s2 = gravity_m_s2
         pybullet.setGravity(*gravity_m_s2, physicsClientId=self._client)
 
-    def set_ground(self, *, friction: float, restitution: float) -> None:
-        """Set the ground's friction coefficient (slip angle = atan of it) and restitution.
+    def set_ground(
+        self, *, friction: float, restitution: float, rolling_m: float = 0.0, spinning_m: float = 0.0
+    ) -> None:
+        """Set the ground's friction coefficient (slip angle = atan of it), restitution and contact resistance.
 
-        Bullet multiplies both bodies' values; the robot's are 1, so the ground's are what contact feels.
+        Bullet multiplies both bodies' values; the robot's are 1, so the ground's are what contact feels. Against
+        rolling and spinning it takes r₁ μ₂ + r₂ μ₁; the robot's r are 0, so these too are the ground's: the
+        torque that a contact resists with, per newton of its normal force.
         """
         pybullet.changeDynamics(
-            self._ground, -1, lateralFriction=friction, restitution=restitution, physicsClientId=self._client
-        )
+            self._ground, -1, lateralFriction=friction, restitution=restitution,
+            rollingFriction=rolling_m, spinningFriction=spinning_m, physicsClientId=self._client,
+        )  # fmt: skip
+
+    def set_ground_softness(self, compliance_m_n: float, damping_ns_m: float) -> None:
+        """Make every contact point a spring and damper; 0 leaves a rigid ground rigid.
+
+        Bullet takes stiffness and damping only together, and once a ground is soft only ``load`` makes it rigid
+        again: until then a compliance of 0 is one of 1e-9 m/N.
+        """
+        if compliance_m_n > 0.0 or self.ground_is_soft:
+            self.ground_is_soft = True
+            pybullet.changeDynamics(
+                self._ground, -1, contactStiffness=1.0 / max(compliance_m_n, 1e-9), contactDamping=damping_ns_m,
+                physicsClientId=self._client,
+            )  # fmt: skip
+
+    def set_solver_iterations(self, count: int) -> None:
+        """Set how often the solver goes over the constraints in a tick; Bullet's own number is 50."""
+        pybullet.setPhysicsEngineParameter(numSolverIterations=count, physicsClientId=self._client)
 
     def set_joint_friction(self, coulomb_nm: NDArray[np.float64]) -> None:
         """Set dry friction (n,) in N m: a velocity motor to rest that can give no more than this torque.
@@ -280,6 +310,13 @@ class BulletEngine:
         pybullet.changeDynamics(
             self._robot, self._joints[joint], jointDamping=viscous_nms, physicsClientId=self._client
         )
+
+    def set_joint_limits(self, joint: int, lower_rad: float, upper_rad: float) -> None:
+        """Move the stops of one joint (index into ``joint_names``); lower must stay below upper."""
+        pybullet.changeDynamics(
+            self._robot, self._joints[joint], jointLowerLimit=lower_rad, jointUpperLimit=upper_rad,
+            physicsClientId=self._client,
+        )  # fmt: skip
 
     def principal_axes(self, link: int) -> NDArray[np.float64]:
         """Return the rotation (3, 3) from the loaded principal axes of a link's inertia to its frame."""

@@ -218,7 +218,9 @@ def merge(out: str | Path, folders: Sequence[str | Path]) -> Store:
         metas += [(target.folder, target.meta)] if target.meta else []
         for folder, meta in metas:
             if meta.get("keys") != metas[0][1].get("keys"):
-                raise Sim2RealError(f"'{folder}' and '{metas[0][0]}' hold different studies: their trials differ.")
+                raise Sim2RealError(
+                    f"'{folder}' and '{metas[0][0]}' hold different studies: their trials differ."
+                )
         for store in stores:
             target.add(store.rows())
         target.write_meta(metas[0][1])

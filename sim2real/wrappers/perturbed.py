@@ -4,7 +4,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
-from fnmatch import fnmatchcase
 from typing import Any
 
 import gymnasium as gym
@@ -15,7 +14,9 @@ from gymnasium.utils import RecordConstructorArgs
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import OPERATIONS, Parameter, Parameters, Perturbation
 from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
-from sim2real.perturb.operations import Apply
+from sim2real.perturb.joint import Column
+from sim2real.perturb.parameters import matching
+from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws
 
 Env = gym.Env[Any, Any]
@@ -43,11 +44,18 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         perturbations: what to do to it.
         parameters: its parameters; None for ``env.unwrapped.parameters``, if any.
         terms: names of parts of the observation; None for ``env.unwrapped.observation_terms``, if any.
-        period_s: time between steps, for Interval and Drift; None for what the environment says.
+        period_s: time between steps, for Interval, Drift and schedules; None for what the environment says.
 
     Raises:
         Sim2RealError: if a perturbation does not fit the environment; nothing is left to go wrong in a step.
     """
+
+    _wrapped: bool = False
+    _draws: "list[Draws]"
+    _knobs: "dict[str, _Knob]"
+    _moving: "list[_Knob]"
+    _observation: "_Signal"
+    _action: "_Signal"
 
     def __init__(
         self,
@@ -67,40 +75,54 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             getattr(bare, "parameters", None) if parameters is None else parameters
         )
         self._inner = [layer for layer in _layers(env) if isinstance(layer, Perturbed)]
+        for layer in self._inner:
+            layer._wrapped = True
         self._seed: int | None = None
         self._episode, self._running = 0, False
         self._told: dict[str, Any] = {}
-        self._draws: list[Draws] = []
-        self._knobs: dict[str, _Knob] = {}
-        if terms is None:
-            terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
-        actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
-        numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
-        self._observation = _Signal("observation", env.observation_space, terms)
-        self._action = _Signal("action", env.action_space, numbered)
-        period_s = control_period_s(env) if period_s is None else period_s
+        self._terms, self._period_s = terms, period_s
+        self._next: _Plan | None = None
+        self._knobs = {}
         self._check_nominal()
-        occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
-        for item in self.perturbations:
-            if not isinstance(item, Perturbation):
-                raise Sim2RealError(
-                    f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."
-                )
-            if period_s is None and (isinstance(item.amount, Drift) or isinstance(item.every, Interval)):
-                raise Sim2RealError(f"'{item.label}' needs to know the time between steps: give period_s.")
-            side, _, part = item.target.partition(":")
-            occurrence = occurrences[item.identity]
-            occurrences[item.identity] += 1
-            if side == "parameter":
-                self._add(item, part, draws(item, occurrence, (), period_s))
-            else:
-                signal = self._observation if side == "observation" else self._action
-                signal.add(item, part, occurrence, period_s)
-        for knob in self._knobs.values():
-            knob.check()
-        self._moving = [knob for knob in self._knobs.values() if knob.moves]
+        self._adopt(_Plan(self, self.perturbations))
         if self._observation.space is not env.observation_space:
             self.observation_space = self._observation.space
+
+    def become(self, perturbations: Iterable[Perturbation]) -> None:
+        """Take other perturbations from the next reset on, as if made with them: draws are the same.
+
+        The running episode goes on as it is. The observation space stays, so make the wrapper with the
+        widest condition if bounds have to widen.
+
+        Args:
+            perturbations: what to do instead of what was done so far.
+
+        Raises:
+            Sim2RealError: if they do not fit; then all stays as it was.
+        """
+        perturbations = tuple(perturbations)
+        if self._wrapped:
+            raise Sim2RealError("Only the outermost Perturbed can become another: its order is in the draws.")
+        plan = _Plan(self, perturbations)
+        if not _within(plan.observation.space, self.observation_space):
+            raise Sim2RealError(
+                "These perturbations reach beyond the bounds of the observation space, which cannot widen "
+                "later: make the Perturbed with the widest condition, then let it become another."
+            )
+        self._next = plan
+
+    def _adopt(self, plan: "_Plan") -> None:
+        if self._running:
+            for name, knob in self._knobs.items():
+                if name not in plan.knobs:
+                    knob.restore()
+        self.perturbations = plan.perturbations
+        self._saved_kwargs = {**self._saved_kwargs, "perturbations": plan.perturbations}
+        self._cached_spec = None
+        self._draws, self._knobs = plan.draws, plan.knobs
+        self._observation, self._action = plan.observation, plan.action
+        self._moving = [knob for knob in plan.knobs.values() if knob.moves]
+        self._next = None
 
     def _check_nominal(self) -> None:
         """Raise if a parameter is off its nominal value and no inner wrapper says so: no record would tell."""
@@ -116,35 +138,12 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                     "restore() the wrapper that left it so."
                 )
 
-    def _add(self, item: Perturbation, pattern: str, drawn: Draws) -> None:
-        """Connect a perturbation to every parameter it means; they share its draws."""
-        parameters = self.parameters
-        known = parameters.names() if parameters else ()
-        names = [name for name in known if fnmatchcase(name, pattern)]
-        if parameters is None or not names:
-            hint = "" if known else " Give Perturbed some parameters, such as Attributes(env, {...})."
-            raise Sim2RealError(f"There is no parameter '{pattern}'.{nearest(pattern, known)}{hint}")
-        for name in names:
-            spec = parameters.spec(name)
-            if not spec.live and item.every != "episode":
-                raise Sim2RealError(
-                    f"'{item.label}': {name} acts from a reset on, so every must be 'episode'."
-                )
-            if spec.transient and isinstance(item.every, Interval) and item.every.lasting_s is not None:
-                raise Sim2RealError(f"'{item.label}': setting {name} acts at one moment and cannot last.")
-            if any(name in layer._knobs for layer in self._inner):
-                raise Sim2RealError(
-                    f"'{item.label}': a Perturbed inside this one has {name}; put both into one."
-                )
-            if item.acts:
-                self._knobs.setdefault(name, _Knob(name, spec, parameters)).add(item, drawn)
-        if item.acts:
-            self._draws.append(drawn)
-
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Undo what the last episode changed, draw for this one, and reset."""
+        if self._next is not None:
+            self._adopt(self._next)
         if seed is not None:
             self._seed, self._episode = int(seed), 0
         elif self._seed is None:
@@ -194,6 +193,77 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         super().close()
 
 
+class _Plan:
+    """Perturbations connected to what they change in one environment, ready for an episode."""
+
+    def __init__(self, wrapper: Perturbed, perturbations: tuple[Perturbation, ...]) -> None:
+        env, bare = wrapper.env, wrapper.env.unwrapped
+        self.perturbations = perturbations
+        self.draws: list[Draws] = []
+        self.knobs: dict[str, _Knob] = {}
+        self._parameters, self._inner = wrapper.parameters, wrapper._inner
+        terms, period_s = wrapper._terms, wrapper._period_s
+        robot = getattr(getattr(bare, "sim", None), "robot", None)
+        self._groups: Mapping[str, tuple[str, ...]] = getattr(robot, "groups", {})
+        if terms is None:
+            terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
+        actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
+        numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
+        self.observation = _Signal("observation", env.observation_space, terms)
+        self.action = _Signal("action", env.action_space, numbered)
+        period_s = control_period_s(env) if period_s is None else period_s
+        occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
+        for item in perturbations:
+            if not isinstance(item, Perturbation):
+                raise Sim2RealError(
+                    f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."
+                )
+            timed = isinstance(item.amount, Drift) or isinstance(item.every, Interval | Schedule)
+            if period_s is None and timed:
+                raise Sim2RealError(f"'{item.label}' needs to know the time between steps: give period_s.")
+            side, _, part = item.target.partition(":")
+            occurrence = occurrences[item.identity]
+            occurrences[item.identity] += 1
+            if side == "parameter":
+                self._add(item, part, draws(item, occurrence, (), period_s))
+            else:
+                signal = self.observation if side == "observation" else self.action
+                signal.add(item, part, occurrence, period_s)
+        for knob in self.knobs.values():
+            knob.check()
+
+    def _add(self, item: Perturbation, pattern: str, drawn: Draws) -> None:
+        """Connect a perturbation to every parameter it means; they share its draws."""
+        parameters = self._parameters
+        known = parameters.names() if parameters else ()
+        names = matching(pattern, known)
+        if parameters is None or not names:
+            hint = "" if known else " Give Perturbed some parameters, such as Attributes(env, {...})."
+            group, _, last = pattern.rpartition(".")
+            if group in self._groups:
+                joints = ", ".join(self._groups[group])
+                hint = f" '{group}' is a group of joints: write any_of([{joints}]) + '.{last}'."
+                raise Sim2RealError(f"There is no parameter '{pattern}'.{hint}")
+            raise Sim2RealError(f"There is no parameter '{pattern}'.{nearest(pattern, known)}{hint}")
+        for name in names:
+            spec = parameters.spec(name)
+            if not spec.live and item.every != "episode":
+                raise Sim2RealError(
+                    f"'{item.label}': {name} acts from a reset on, so every must be 'episode'."
+                )
+            lasts = isinstance(item.every, Schedule) and not isinstance(item.every, At)
+            if spec.transient and (lasts or getattr(item.every, "lasting_s", None) is not None):
+                raise Sim2RealError(f"'{item.label}': setting {name} acts at one moment and cannot last.")
+            if any(name in layer._knobs for layer in self._inner):
+                raise Sim2RealError(
+                    f"'{item.label}': a Perturbed inside this one has {name}; put both into one."
+                )
+            if item.acts:
+                self.knobs.setdefault(name, _Knob(name, spec, parameters)).add(item, drawn)
+        if item.acts:
+            self.draws.append(drawn)
+
+
 class _Knob:
     """One parameter and what turns it, in order."""
 
@@ -201,11 +271,11 @@ class _Knob:
         self.transient = self.moves = spec.transient
         self._name, self._spec, self._set = name, spec, parameters.set
         self._items: list[Perturbation] = []
-        self._chain: list[tuple[Apply, Draws]] = []
+        self._chain: list[Draws] = []
 
     def add(self, item: Perturbation, drawn: Draws) -> None:
         self._items.append(item)
-        self._chain.append((OPERATIONS[item.operation].at(item.strength), drawn))
+        self._chain.append(drawn)
         self.moves |= item.every != "episode"
 
     def check(self) -> None:
@@ -225,15 +295,15 @@ class _Knob:
         """Turn it if it changes at this moment."""
         if self.transient:
             told.pop(self._name, None)
-        if any([drawn.changed for _, drawn in self._chain]):
+        if any([drawn.changed for drawn in self._chain]):
             self.turn(told)
 
     def turn(self, told: dict[str, Any]) -> None:
         """Set what the perturbations that act now make of the nominal value."""
         value = self._spec.nominal
-        for apply, drawn in self._chain:
+        for drawn in self._chain:
             if drawn.amount is not None and (drawn.changed or not self.transient):
-                value = apply(value, drawn.amount, None)[0]
+                value = drawn.apply(value, drawn.amount, None)[0]
         told[self._name] = value = min(max(value, self._spec.low), self._spec.high)
         self._set(self._name, value)
 
@@ -271,7 +341,8 @@ class _Signal:
         if isinstance(space, spaces.Box) and not operation.remembers:
             wide: spaces.Space[Any] = _widened(space, index)
             self.space = wide if key is None else spaces.Dict({**self.space.spaces, key: wide})  # type: ignore[attr-defined]
-        each = operation.each and index is not None
+        # What is drawn together with others is one number, whatever the size of the part.
+        each = operation.each and index is not None and not isinstance(item.amount, Column)
         shape = np.empty(space.shape or ())[index].shape if each else ()
         drawn = draws(item, occurrence, shape, period_s)
         self._live.append(_Live(item, occurrence, drawn, key, index, space.dtype))
@@ -321,10 +392,12 @@ class _Live:
         kind = item.identity[2]
         self._name = f"{item.operation} {item.target}"
         self._name += "" if kind == "episode" else f" every {kind}"
+        self._name += " jointly" if isinstance(item.amount, Column) else ""
         self._name += f" #{occurrence + 1}" if occurrence else ""
-        self._apply, self._remembers = operation.at(item.strength), operation.remembers
+        self._remembers = operation.remembers
         self._key, self._index = key, index
-        self._copies = operation.each and index is not None and isinstance(item.amount, Amount)
+        self._copies = isinstance(item.amount, Amount) and not isinstance(item.amount, Column)
+        self._copies &= operation.each and index is not None
         whole_numbers = dtype is not None and dtype.kind in "iu" and not operation.remembers
         self._whole = np.iinfo(dtype) if whole_numbers else None
 
@@ -342,7 +415,7 @@ class _Live:
         value = holder if index is None else holder[index]
         if self._remembers:
             value = deepcopy(value) if index is None else value.copy()
-        value, self.memory = self._apply(value, amount, self.memory)
+        value, self.memory = drawn.apply(value, amount, self.memory)
         if self._whole is not None:
             value = np.clip(np.rint(value), self._whole.min, self._whole.max).astype(self._whole.dtype)
         if index is not None:
@@ -380,7 +453,8 @@ def _check(item: Perturbation, space: spaces.Space[Any], index: Any) -> None:
         low = np.asarray(space.start)  # type: ignore[union-attr]
         high = low + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1  # type: ignore[union-attr]
     least, most = hull(item.support) if item.acts else (low[index], high[index])
-    if np.any(least < low[index]) or np.any(most > high[index]) or item.strength not in (0, 1):
+    partly = item.strength not in (0, 1) or isinstance(item.every, Ramp | Sine)
+    if np.any(least < low[index]) or np.any(most > high[index]) or partly:
         raise Sim2RealError(f"'{item.label}': that is not always a value of {space}.")
 
 
@@ -391,6 +465,15 @@ def _widened(space: spaces.Box, index: Any) -> spaces.Box:
     low, high = space.low.copy(), space.high.copy()
     low[index], high[index] = (limits.min, limits.max) if limits else (-np.inf, np.inf)
     return spaces.Box(low, high, dtype=dtype.type)
+
+
+def _within(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
+    """Tell whether a space, made of another one by widening parts of it, has no wider bounds."""
+    if isinstance(space, spaces.Dict) and isinstance(other, spaces.Dict):
+        return all(_within(space[key], other[key]) for key in space)
+    if isinstance(space, spaces.Box) and isinstance(other, spaces.Box):
+        return bool(np.all(space.low >= other.low) and np.all(space.high <= other.high))
+    return bool(space == other)
 
 
 def _alike(env: Env, space: str) -> bool:

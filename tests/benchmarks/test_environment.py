@@ -211,3 +211,51 @@ def test_importing_the_package(benchmark):
     benchmark.extra_info["seconds"] = extra
     print(f"\nimport sim2real on top of gymnasium: {extra:.3f} s")
     benchmark.pedantic(lambda: np.zeros(1))
+
+
+# What acts so little that the robot moves as before: the difference is what computing it costs.
+ON_TOP = {
+    "lag": {"*.lag_s": 1e-6},
+    "dead zone": {"*.dead_zone": 1e-9},
+    "ripple": {"*.ripple": 1e-9},
+    "torque noise": {"actuator.torque_noise": 1e-9},
+    "heat": {"actuator.continuous_torque": 0.999999},
+    "battery": {"battery.sag": 1e-12},
+    "jitter": {"actuator.jitter_s": 1e-6},
+    "loss": {"actuator.loss": 1e-12},
+    "backlash": {"*.backlash": 1e-9},
+    "encoder offset": {"*.encoder_offset": 1e-9},
+    "finite difference": {"joint_velocity.finite_difference": 1.0},
+    "misaligned IMU": {"imu.roll": 1e-9},
+    "torque on a link": {"torso.torque_z": 1e-6},
+}
+
+
+@pytest.mark.parametrize("what", ON_TOP)
+def test_cost_of_what_a_real_robot_has_on_top(walk, benchmark, what):
+    """Each motor and sensor imperfection, on all joints, ≤ 2 µs per physics step; nothing while it is off."""
+    env, actions = walk.unwrapped, recorded_actions(walk, 60)
+    values = {}
+    for pattern, value in ON_TOP[what].items():
+        names = [f"{joint}{pattern[1:]}" for joint in env.joint_names] if pattern[0] == "*" else [pattern]
+        values |= dict.fromkeys(names, value)
+
+    def episode():
+        env.reset(seed=0)
+        start = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        return time.perf_counter() - start
+
+    extra = []
+    for _ in range(40):
+        off = episode()
+        for name, value in values.items():
+            env.parameters.set(name, value)
+        extra.append(episode() - off)
+        for name in values:
+            env.parameters.set(name, env.parameters.spec(name).nominal)
+    tick_us = statistics.median(extra) / len(actions) / env.sim.ticks * 1e6
+    benchmark.extra_info.update(tick_us=tick_us)
+    print(f"\n{what}: {tick_us:.2f} µs per physics step")
+    benchmark.pedantic(lambda: env.step(actions[0]), rounds=50)

@@ -14,7 +14,11 @@ def study(episodes):
         name="benchmark",
         env="sim2real:sim2real/Stand-v0",
         policies={"balance": policies.scripted(policies.balance)},
-        conditions={"late": [latency(0.01)], "slippery": [friction(0.3)], "both": [latency(0.01), friction(0.3)]},
+        conditions={
+            "late": [latency(0.01)],
+            "slippery": [friction(0.3)],
+            "both": [latency(0.01), friction(0.3)],
+        },
         episodes=episodes,
     )
 

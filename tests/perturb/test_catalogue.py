@@ -3,7 +3,16 @@ import inspect
 import pytest
 
 from sim2real.perturb import Interval, Perturbation, Uniform, catalogue, severities, to_json
-from sim2real.perturb.catalogue import action_delay, motor_strength, payload, push, sensor_noise
+from sim2real.perturb.catalogue import (
+    action_delay,
+    each,
+    friction,
+    mass,
+    motor_strength,
+    payload,
+    push,
+    sensor_noise,
+)
 
 ARGUMENTS = {
     "term": "gyro", "std": 0.1, "timescale_s": 5.0, "steps": 2, "latency_s": 0.02, "probability": 0.1, "step": 0.01,
@@ -13,7 +22,9 @@ ARGUMENTS = {
 HELPERS = [
     function
     for name, function in inspect.getmembers(catalogue, inspect.isfunction)
-    if function.__module__ == catalogue.__name__ and not name.startswith("_") and name != "severities"
+    if function.__module__ == catalogue.__name__
+    and not name.startswith("_")
+    and name not in ("severities", "each")
 ]
 
 
@@ -58,3 +69,13 @@ def test_severities_are_one_condition_a_strength():
     assert [condition[0].strength for condition in curve.values()] == [0.0, 0.5, 1.0]
     assert len({condition[0].identity for condition in curve.values()}) == 1
     assert all(label == condition[0].label for label, condition in curve.items())
+
+
+def test_each_draws_apart():
+    """What one pattern means draws together; taken apart, every parameter draws on its own, the rest stays."""
+    names = ("a.mass", "b.mass", "c.kp")
+    parts = each(mass(Uniform(0.9, 1.1)), names)
+    assert [part.target for part in parts] == ["parameter:a.mass", "parameter:b.mass"]
+    assert len({part.identity for part in parts}) == 2
+    for alone in (friction(0.5), sensor_noise("gyro", 0.1), mass(2.0, "no_such")):
+        assert each(alone, names) == (alone,)

@@ -10,13 +10,19 @@ from hypothesis import strategies as st
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import (
+    At,
     Choice,
+    Correlated,
     Drift,
     Integers,
     Interval,
     LogUniform,
     Normal,
     Perturbation,
+    Ramp,
+    Samples,
+    Sine,
+    Square,
     TruncatedNormal,
     Uniform,
     Wrap,
@@ -25,6 +31,9 @@ from sim2real.perturb import (
     delay,
     from_json,
     hold,
+    joint_normal,
+    joint_samples,
+    jointly,
     quantize,
     scale,
     set_to,
@@ -42,21 +51,31 @@ amounts = st.one_of(
     st.lists(numbers, min_size=1, max_size=4).map(Choice),
     st.just(LogUniform(0.1, 2)),
     st.just(Integers(-2, 2)),
+    ranges.map(lambda r: Correlated(Uniform(*r), (0.6, 0.8), "a & b")),
+    st.lists(numbers, min_size=1, max_size=4).map(lambda values: Samples(tuple(values), "a & b")),
 )
 schedules = st.one_of(
     st.sampled_from(["step", "episode"]),
     st.builds(Interval, st.floats(0.1, 1), st.floats(1, 5), st.none() | st.floats(0.1, 2)),
+    st.builds(Ramp, st.floats(0.1, 9), st.floats(0, 9)),
+    st.builds(Sine, st.floats(0.1, 9), st.floats(-3, 3)),
+    st.builds(Square, st.floats(0.1, 9), st.floats(0.1, 0.9), st.floats(0, 9)),
+    st.builds(At, st.floats(0, 9), st.none() | st.floats(0.1, 2)),
 )
+one_way = schedules.filter(lambda every: not isinstance(every, Sine))
 targets = st.sampled_from(["observation", "observation:gyro", "observation:0:3", "action:left_knee"])
 strengths = st.floats(0, 2)
 perturbations = st.one_of(
     st.builds(lambda f, t, a, e, s: f(t, a, every=e).at(s), st.sampled_from([add, scale, set_to]),
               targets | st.just("parameter:torso.mass"), amounts, schedules, strengths),
     st.builds(lambda t, s: add(t, Drift(0.1, 3)).at(s), targets, strengths),
-    st.builds(lambda t, a, e: delay(t, a, every=e), targets, st.just(Integers(0, 3)) | st.just(2), schedules),
-    st.builds(lambda t, a, e: hold(t, Uniform(*a), every=e), targets, shares, schedules),
+    st.builds(lambda t, a, e: delay(t, a, every=e), targets, st.just(Integers(0, 3)) | st.just(2), one_way),
+    st.builds(lambda t, a, e: hold(t, Uniform(*a), every=e), targets, shares, one_way),
     st.builds(lambda f, t, a: f(t, a), st.sampled_from([quantize, clip]), targets, st.floats(0.01, 5)),
 )  # fmt: skip
+
+BOTH = (add("action", Normal(0, 1)), add("observation", Normal(0, 1)))
+IDENTITY = [[1, 0], [0, 1]]
 
 
 def shorten(env):
@@ -141,6 +160,28 @@ def test_values_are_frozen():
         (lambda: clip("action", Uniform(-1, 1)), "at least 0"),
         (lambda: set_to("action", Drift(1, 1)), "add or scale"),
         (lambda: add("action", Drift(1, 1), every="episode"), "every='step'"),
+        (lambda: delay("action", 2, every=Sine(1.0)), "at least 0"),
+        (lambda: Ramp(0.0), "must be positive"),
+        (lambda: Sine(-1.0), "must be positive"),
+        (lambda: Square(1.0, on=1.0), "between 0 and 1"),
+        (lambda: At(-1.0), "must not be negative"),
+        (lambda: At(math.nan), "finite"),
+        (lambda: add("action", Drift(1, 1), every=Ramp(1.0)), "every='step'"),
+        (lambda: jointly(add("action", 1.0), add("observation", Normal(0, 1))), "draws nothing"),
+        (lambda: jointly(add("action", Normal(0, 1))), "takes two"),
+        (lambda: jointly(*[add("action", Normal(0, 1))] * 2), "the same to the same target"),
+        (lambda: jointly(add("action", Normal(0, 1)), add("observation", Drift(1, 1))), "not Drift"),
+        (lambda: jointly(add("action", Normal(0, 1)), add("action:a", Normal(0, 1), every="episode")), "same moments"),
+        (lambda: jointly(*BOTH, correlation=[[1, 2], [2, 1]]), "beyond ±1"),
+        (lambda: jointly(*BOTH, correlation=[[1, 0.5], [0.1, 1]]), "symmetric"),
+        (lambda: jointly(*BOTH, correlation=[[1]]), "2 × 2"),
+        (lambda: jointly(*BOTH, correlation=IDENTITY, rank_correlation=IDENTITY), "not both"),
+        (lambda: joint_normal({"action:a": 0, "action:b": 0, "action:c": 0}, [[1, 1, -1], [1, 1, 1], [-1, 1, 1]]),
+         "semidefinite"),
+        (lambda: joint_normal({"action:a": 0, "action:b": 0}, [[0, 1], [1, 1]]), "without variance"),
+        (lambda: joint_samples({"action:a": [1, 2], "action:b": [1]}), "equally long"),
+        (lambda: joint_samples({"action:a": [], "action:b": []}), "empty"),
+        (lambda: Correlated(Uniform(0, 1), (1.0, 1.0), "x"), "length 1"),
         (lambda: Wrap(lambda env: env, label="opaque"), "top level"),
         (lambda: from_json([{"target": "action"}]), "no perturbation"),
         (lambda: from_json([{**to_json([add("action", Normal(0, 1))])[0], "amount": {"kind": "Nrmal"}}]), "Normal"),

@@ -9,11 +9,13 @@ from scipy import stats
 
 from sim2real.perturb import (
     Choice,
+    Correlated,
     Drift,
     Integers,
     Interval,
     LogUniform,
     Normal,
+    Samples,
     Uniform,
     add,
     clip,
@@ -72,7 +74,10 @@ def test_sizes_share_their_noise():
     np.testing.assert_allclose(stats.norm.cdf(narrow, 0, 0.1), even)
 
 
-@pytest.mark.parametrize("amount", [Normal(0, 1), Drift(1, 2)], ids=str)
+COLUMNS = [Correlated(Normal(0, 1), (0.6, 0.8), "a & b"), Samples(tuple(range(50)), "a & b")]
+
+
+@pytest.mark.parametrize("amount", [Normal(0, 1), Drift(1, 2), *COLUMNS], ids=str)
 @pytest.mark.parametrize("shape", [(), (3,)])
 def test_the_block_size_does_not_show(amount, shape, monkeypatch):
     """Drawing more or fewer steps at once gives the same values."""

@@ -210,6 +210,23 @@ def test_a_bounce_keeps_the_restitution_of_its_speed(engine, restitution):
     assert max(speeds) == pytest.approx(restitution * impact, abs=0.1 * impact)
 
 
+def test_softness_needs_a_new_world_to_go_away(engine):
+    """Bullet cannot unset it: until the next load 0 is as rigid as can be told, and then it is rigid to the bit."""
+    load_box(engine, height=0.6)
+    first = bounce(engine)
+    engine.restore()
+    engine.set_ground_softness(1e-3, 10.0)
+    assert bounce(engine) != first
+    engine.restore()
+    engine.set_ground_softness(0.0, 0.0)
+    assert engine.ground_is_soft
+    assert bounce(engine)[-1][0][2] == pytest.approx(first[-1][0][2], abs=0.01)
+    load_box(engine, height=0.6)
+    engine.set_ground_softness(0.0, 0.0)
+    assert not engine.ground_is_soft
+    assert bounce(engine) == first
+
+
 def bounce(engine):
     """A tumbling box whose every bit counts."""
     engine.add_base_velocity((0.4, 0.1, 0.0), (2.0, 3.0, 1.0))

@@ -11,17 +11,24 @@ from hypothesis import strategies as st
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import (
+    At,
     Choice,
     Drift,
     Integers,
     Interval,
     Normal,
+    Ramp,
+    Sine,
+    Square,
     Uniform,
     Wrap,
     add,
+    any_of,
     clip,
     delay,
+    held_out_kind,
     hold,
+    jointly,
     quantize,
     scale,
     set_to,
@@ -46,6 +53,16 @@ EVERYTHING = (
     add(GAIN, Uniform(-0.2, 0.2), every="step"),
     add(OFFSET, Normal(0, 0.1)),
     add(KICK, Uniform(-1, 1), every=Interval(0.2, 0.5)),
+    add("observation:position", Normal(0, 0.1), every=Ramp(0.5)),
+    add("action", Uniform(-0.1, 0.1), every=Sine(0.7)),
+    hold("observation:position", 0.5, every=Square(0.6)),
+    set_to("observation:own", Uniform(0, 1), every=Ramp(0.5, start_s=0.2)),
+    add(KICK, Uniform(-1, 1), every=At(0.3)),
+    *jointly(
+        add("observation:action", Normal(0, 0.1)),
+        add("action:a", Normal(0, 0.1)),
+        correlation=[[1, 0.8], [0.8, 1]],
+    ),
 )
 conditions = st.lists(st.sampled_from(EVERYTHING), unique=True, max_size=8)
 seeds = st.integers(0, 10_000)
@@ -147,7 +164,7 @@ def test_other_perturbations_change_no_draw(condition, random, seed):
     _, infos = play(Perturbed(EchoEnv(), some), seed)
     for info, reference in zip(infos, all_infos, strict=True):
         for name, value in info["parameters"].items():
-            if name != "gain":  # two perturbations make its value together
+            if name not in ("gain", "kick"):  # two perturbations make their values together
                 np.testing.assert_array_equal(value, reference["parameters"][name])
 
 
@@ -595,3 +612,88 @@ def test_a_parameter_left_off_its_nominal_value_is_refused():
     Perturbed(first, [add("observation", 0.1)])  # around it there is a record
     first.restore()
     Perturbed(env, [add("observation", 0.1)])
+
+
+# Becoming another ----------------------------------------------------------------------------------------------
+
+
+@given(conditions, conditions, seeds)
+@settings(max_examples=20, deadline=None)
+def test_becoming_another_is_being_made_so(one, other, seed):
+    """From the next reset on a wrapper is, bit for bit, one made with the new perturbations, and back again."""
+    env = Perturbed(EchoEnv(), EVERYTHING)
+    env.become(one)
+    first = play(env, seed)
+    env.become(other)
+    again, told_again = play(env, seed)
+    expected, told_expected = play(Perturbed(EchoEnv(), other), seed)
+    assert equal(again, expected)
+    assert repr(told_again) == repr(told_expected)
+    assert env.perturbations == tuple(other)
+    env.become(one)
+    assert equal(play(env, seed)[0], first[0])
+
+
+def test_the_running_episode_goes_on():
+    """What is to come acts at the next reset, not before, and what has gone is back at nominal then."""
+    env = Perturbed(EchoEnv(), [set_to(GAIN, 2.0)])
+    env.reset(seed=0)
+    env.become([set_to(OFFSET, 1.0)])
+    assert env.step(np.ones(3, np.float32))[0][3:].tolist() == [2, 2, 2]
+    env.reset()
+    assert env.step(np.ones(3, np.float32))[0][3:].tolist() == [2, 2, 2]  # gain 1, offset 1
+    assert env.unwrapped.parameters.get("gain") == 1.0
+    env.become([])
+    env.restore()
+    assert env.unwrapped.parameters.get("offset") == 0.0
+    env.reset()
+    assert env.step(np.ones(3, np.float32))[0][3:].tolist() == [1, 1, 1]
+
+
+def test_what_does_not_fit_changes_nothing():
+    """A refusal leaves the wrapper as it was; bounds that would widen, and inner wrappers, are refused."""
+    env = Perturbed(EchoEnv(), [set_to(GAIN, 2.0)])
+    before, _ = play(env)
+    for items, hint in (([scale("parameter:gian", 2)], "gain"), ([add("observation", 1.0)], "widest")):
+        with pytest.raises(Sim2RealError, match=hint):
+            env.become(items)
+    assert equal(play(env)[0], before)
+    Perturbed(env, [])
+    with pytest.raises(Sim2RealError, match="outermost"):
+        env.become([])
+
+
+def test_the_spec_follows():
+    """The spec makes what the wrapper has become."""
+    env = Perturbed(gym.make("Pendulum-v1"), [add("observation", Normal(0, 0.1))])
+    assert env.spec is not None
+    env.become([add("observation", Normal(0, 0.2))])
+    expected = play(env)[0]
+    assert equal(play(gym.make(env.spec))[0], expected)
+
+
+def test_every_process_can_be_told():
+    """A vector environment passes the new condition on to each of its environments."""
+    vector = gym.vector.SyncVectorEnv([lambda: Perturbed(EchoEnv(), [set_to(GAIN, 2.0)])] * 2)
+    vector.call("become", [set_to(GAIN, 3.0)])
+    _, infos = vector.reset(seed=0)
+    assert infos["parameters"]["gain"].tolist() == [3, 3]
+    vector.close()
+
+
+def test_a_pattern_can_name_alternatives():
+    """Braces mean either name, and so do they for what counts as seen."""
+    items = [scale("parameter:{gain,no}", 2.0)]
+    assert Perturbed(EchoEnv(), items).reset(seed=0)[1]["parameters"] == {"gain": 2.0}
+    assert held_out_kind(items, [[scale(GAIN, Uniform(1, 3))]], {"gain": 1.0}) == "in-distribution"
+
+
+def test_a_group_of_joints_is_told_as_such():
+    """Who names a group is told the joints in it: a condition names parameters, whatever robot reads it."""
+    env = gym.make("sim2real:sim2real/Walk-v0")
+    with pytest.raises(Sim2RealError, match=r"'legs' is a group of joints: write any_of\(\[left_hip_pitch, "):
+        Perturbed(env, [scale("parameter:legs.strength", 0.8)])
+    legs = any_of(env.unwrapped.sim.robot.groups["legs"])
+    told = Perturbed(env, [scale(f"parameter:{legs}.strength", 0.8)]).reset(seed=0)[1]["parameters"]
+    assert len(told) == 12
+    env.close()
