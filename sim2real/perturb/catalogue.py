@@ -153,6 +153,81 @@ def shove(force: Size, link: str = "torso", axis: Axis = "y", *, every: Every = 
     return add(f"parameter:{link}.force_{axis}", _either_way(force), every=every)
 
 
+def jitter(jitter_s: Size) -> Perturbation:
+    """Every command late by another extra time of up to some seconds."""
+    return set_to("parameter:actuator.jitter_s", jitter_s)
+
+
+def command_loss(probability: Size) -> Perturbation:
+    """Commands lost on the way, each with a probability; the motors go on with the last one."""
+    return set_to("parameter:actuator.loss", probability)
+
+
+def motor_lag(lag_s: Size, joints: str = "*") -> Perturbation:
+    """Torque that follows what is asked with a time constant, in seconds."""
+    return set_to(f"parameter:{joints}.lag_s", lag_s)
+
+
+def dead_zone(torque: Size, joints: str = "*") -> Perturbation:
+    """Some N m lost of every torque before it shows at the joint."""
+    return set_to(f"parameter:{joints}.dead_zone", torque)
+
+
+def backlash(angle_rad: Size, joints: str = "*") -> Perturbation:
+    """Play between motor and joint, in rad."""
+    return set_to(f"parameter:{joints}.backlash", angle_rad)
+
+
+def dry_friction(torque: Size, joints: str = "*") -> Perturbation:
+    """Coulomb friction in the joints, in N m."""
+    return set_to(f"parameter:{joints}.coulomb_friction", torque)
+
+
+def stiction(torque: Size, joints: str = "*") -> Perturbation:
+    """Dry friction on top of Coulomb's while a joint rests, in N m."""
+    return set_to(f"parameter:{joints}.stiction", torque)
+
+
+def torque_ripple(torque: Size, joints: str = "*") -> Perturbation:
+    """Cogging: a torque that is a sine of the joint's angle, by its amplitude in N m."""
+    return set_to(f"parameter:{joints}.ripple", torque)
+
+
+def torque_noise(fraction: Size) -> Perturbation:
+    """Random torques in every physics tick, up to a fraction of the effort limit."""
+    return set_to("parameter:actuator.torque_noise", fraction)
+
+
+def overheating(fraction: Size) -> Perturbation:
+    """Motors whose torque fades, as they heat up, towards a fraction of the effort limit."""
+    return set_to("parameter:actuator.continuous_torque", fraction)
+
+
+def low_battery(voltage: Size) -> Perturbation:
+    """A battery at a fraction of its voltage: less torque at speed, and a lower top speed."""
+    return set_to("parameter:battery.voltage", voltage)
+
+
+def dead_motor(joint: str) -> Perturbation:
+    """A motor that gives no torque at all."""
+    return scale(f"parameter:{joint}.strength", 0.0)
+
+
+def stuck_joint(joint: str) -> Perturbation:
+    """A joint that is held where it is."""
+    return set_to(f"parameter:{joint}.stuck", 1.0)
+
+
+def encoder_offset(angle_rad: Size, joints: str = "*") -> Perturbation:
+    """Joint zeros off by an angle in rad, for what is read and for the motors' controllers alike."""
+    return add(f"parameter:{joints}.encoder_offset", angle_rad)
+
+
+def imu_misalignment(angle_rad: Size, axis: Literal["roll", "pitch", "yaw"] = "pitch") -> Perturbation:
+    """An IMU mounted askew by an angle in rad."""
+    return add(f"parameter:imu.{axis}", angle_rad)
+
+
 def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[str, tuple[Perturbation]]:
     """Return one condition for every strength, by its label: what a severity curve is drawn from.
 

@@ -3,6 +3,8 @@
 import statistics
 import time
 
+import pytest
+
 from sim2real import Study, policies
 from sim2real.perturb.catalogue import friction, latency
 from sim2real.study import run
@@ -31,9 +33,10 @@ def seconds(work, out, workers):
     return spent, sum(row["wall_s"] for row in store.rows())
 
 
+@pytest.mark.timeout(900)
 def test_two_processes_against_one(tmp_path, benchmark):
-    """≥ 1.85 × on a study long enough to pay for starting the processes (a minute on one)."""
-    work, ratios = study(120), []
+    """≥ 1.85 × on a study long enough to pay for starting the processes (forty seconds on one)."""
+    work, ratios = study(90), []
     for k in range(3):
         one, _ = seconds(work, tmp_path / f"one{k}", 1)
         two, _ = seconds(work, tmp_path / f"two{k}", 2)

@@ -1,5 +1,6 @@
 import inspect
 
+import gymnasium as gym
 import pytest
 
 from sim2real.perturb import Interval, Perturbation, Uniform, catalogue, severities, to_json
@@ -13,11 +14,13 @@ from sim2real.perturb.catalogue import (
     push,
     sensor_noise,
 )
+from sim2real.wrappers import Perturbed
 
 ARGUMENTS = {
     "term": "gyro", "std": 0.1, "timescale_s": 5.0, "steps": 2, "latency_s": 0.02, "probability": 0.1, "step": 0.01,
     "limit": 1.0, "factor": 0.8, "coefficient": 0.5, "angle_rad": 0.05, "mass_kg": 2.0, "offset_m": 0.02,
-    "speed": 1.0, "force": 50.0,
+    "speed": 1.0, "force": 50.0, "jitter_s": 0.02, "lag_s": 0.01, "torque": 1.0, "fraction": 0.1, "voltage": 0.8,
+    "joint": "left_knee",
 }  # fmt: skip
 HELPERS = [
     function
@@ -79,3 +82,15 @@ def test_each_draws_apart():
     assert len({part.identity for part in parts}) == 2
     for alone in (friction(0.5), sensor_noise("gyro", 0.1), mass(2.0, "no_such")):
         assert each(alone, names) == (alone,)
+
+
+def test_every_helper_means_something_on_the_walking_robot():
+    """No short form names a parameter, or a term, that the package's own environment does not have."""
+    env = gym.make("sim2real:sim2real/Walk-v0", disable_env_checker=True)
+    for helper in HELPERS:
+        needed = inspect.signature(helper).parameters.items()
+        sizes = {name: ARGUMENTS[name] for name, one in needed if one.default is inspect.Parameter.empty}
+        perturbed = Perturbed(env, [helper(**sizes)])
+        perturbed.reset(seed=0)
+        perturbed.restore()
+    env.close()
