@@ -105,6 +105,14 @@ def _run(arguments: argparse.Namespace) -> int:
         from sim2real.sinks.wandb import mirror
 
         mirror(study, store)
+    keys = {trial.key for trial in study.trials()}
+    reasons = Counter(row["error"] for row in store.rows() if row["key"] in keys and row["status"] != "ok")
+    if reasons:
+        reason, times = reasons.most_common(1)[0]
+        raise Sim2RealError(
+            f"{reasons.total()} of {len(keys)} episodes failed, {times} of them with: {reason.rstrip('.')}. All are "
+            f"recorded; `sim2real status {store.folder}` counts the reasons."
+        )
     return 0
 
 

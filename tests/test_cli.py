@@ -132,8 +132,10 @@ def test_a_policy_that_changed_is_not_replayed(finished, study, capsys):
 
 
 def test_failures_are_counted_with_their_reasons(study, capsys):
-    """`status` says how many episodes failed and why."""
-    assert main(["run", study, "policy=broken", "--no-report", "--workers", "0"]) == 0
+    """A run in which episodes failed says so and exits with 2, all recorded; `status` says how many and why."""
+    assert main(["run", study, "policy=broken", "--no-report", "--workers", "0"]) == 2
+    assert re.search(r"8 of 8 episodes failed, 8 of them with: .*finite", capsys.readouterr().err)
+    assert len(Store("runs/balance")) == 8
     assert main(["status", "runs/balance"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"^it +nominal +2/2 +2$", shown, re.MULTILINE)
