@@ -105,15 +105,20 @@ def _run(arguments: argparse.Namespace) -> int:
         from sim2real.sinks.wandb import mirror
 
         mirror(study, store)
-    keys = {trial.key for trial in study.trials()}
-    reasons = Counter(row["error"] for row in store.rows() if row["key"] in keys and row["status"] != "ok")
-    if reasons:
+    if reasons := _failures(study, store):
         reason, times = reasons.most_common(1)[0]
         raise Sim2RealError(
-            f"{reasons.total()} of {len(keys)} episodes failed, {times} of them with: {reason.rstrip('.')}. All are "
-            f"recorded; `sim2real status {store.folder}` counts the reasons."
+            f"{reasons.total()} of {len(study.trials())} episodes failed, {times} of them with: "
+            f"{reason.rstrip('.')}. All are recorded; `sim2real status {store.folder}` counts the reasons."
         )
     return 0
+
+
+def _failures(study: "Study", store: "Store") -> "Counter[str]":
+    """Return why trials of the study failed, and how many each."""
+    keys = {trial.key for trial in study.trials()}
+    failed = (row for row in store.rows() if row["key"] in keys and row["status"] != "ok")
+    return Counter(f"{row['status']}: {row['error']}" for row in failed)
 
 
 def _shard(text: str) -> tuple[int, int]:
@@ -145,9 +150,7 @@ def _status(arguments: argparse.Namespace) -> int:
         failed = sum(row["status"] != "ok" for row in done)
         table.append((policy, condition, f"{len(done)}/{len(cells)}", str(failed or "")))
     _print_table(table)
-    failures = (row for cells in found.values() for row in cells if row and row["status"] != "ok")
-    reasons = Counter(f"{row['status']}: {row['error']}" for row in failures)
-    for reason, times in reasons.most_common(6):
+    for reason, times in _failures(study, store).most_common(6):
         print(f"{times} × {reason}")
     return 0
 

@@ -209,7 +209,7 @@ def merge(out: str | Path, folders: Sequence[str | Path]) -> Store:
         folders: The folders to read, in any order; they are left as they are.
 
     Raises:
-        Sim2RealError: If the folders hold different studies, or one holds none; nothing is written then.
+        Sim2RealError: If the folders hold different studies, or one holds none; no record is written then.
     """
     stores = [Store(folder) for folder in folders]
     metas = [(store.folder, store.meta) for store in stores]
