@@ -6,7 +6,10 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real.linktree import pose_of
+
 Vector = tuple[float, float, float]
+Rows = tuple[Vector, Vector, Vector]
 Array = NDArray[np.float64]
 
 
@@ -86,10 +89,12 @@ class Encoders:
             then is taken along (the hysteresis of Nordin and Gutman, Automatica 2002, for a motor without inertia).
         active: whether any of that is there; ``settle`` finds out after a change.
         position_rad, velocity_rad_s: what is read while it is.
+        differentiated: from 0.5 on whoever reads takes velocity from the change of the positions read.
     """
 
     def __init__(self, count: int, timestep_s: float) -> None:
         self.offset_rad, self.backlash_rad = np.zeros(count), np.zeros(count)
+        self.differentiated = 0.0
         self._timestep_s = timestep_s
         self.active = False
         self._motor_rad: Array | None = None
@@ -124,7 +129,35 @@ class Encoders:
         self.position_rad = self._motor_rad + self.offset_rad
 
 
-def rotation_rows(x: float, y: float, z: float, w: float) -> tuple[Vector, Vector, Vector]:
+class Imu:
+    """The inertial sensor on a robot's base.
+
+    Args:
+        rotation: (3, 3), its axes in the base's as it should be mounted.
+
+    Attributes:
+        askew_rpy_rad: roll, pitch and yaw about its own axes by which it is mounted askew; then ``settle``.
+    """
+
+    def __init__(self, rotation: Array) -> None:
+        self._nominal = np.eye(3) if np.allclose(rotation, np.eye(3)) else rotation
+        self.askew_rpy_rad = [0.0, 0.0, 0.0]
+        self.settle()
+
+    def settle(self) -> None:
+        """Derive the rotation in use; call it after a change."""
+        rotation = self._nominal
+        if any(self.askew_rpy_rad):
+            rotation = rotation @ pose_of(rpy=self.askew_rpy_rad)[:3, :3]
+        aligned = np.array_equal(rotation, np.eye(3))
+        self._in_base: Rows | None = None if aligned else tuple(map(tuple, rotation.tolist()))  # type: ignore[assignment]
+
+    def read(self, in_base: Vector) -> Vector:
+        """Return a vector of the base's axes in the sensor's."""
+        return in_base if self._in_base is None else into_body(self._in_base, in_base)
+
+
+def rotation_rows(x: float, y: float, z: float, w: float) -> Rows:
     """Return the rows of the rotation matrix (body to world) of a unit quaternion (x, y, z, w)."""
     xx, yy, zz = x * x, y * y, z * z
     xy, xz, yz, wx, wy, wz = x * y, x * z, y * z, w * x, w * y, w * z
@@ -135,7 +168,7 @@ def rotation_rows(x: float, y: float, z: float, w: float) -> tuple[Vector, Vecto
     )
 
 
-def into_body(rows: tuple[Vector, Vector, Vector], vector: Vector) -> Vector:
+def into_body(rows: Rows, vector: Vector) -> Vector:
     """Turn a world vector into body axes: the transpose of the body-to-world rotation.
 
     >>> quarter_turn_about_z = rotation_rows(0.0, 0.0, 0.5**0.5, 0.5**0.5)

@@ -26,7 +26,7 @@ ALLOWED = {
     "wrappers": WRAPPERS,
     "simulation": SIMULATION - {"tasks", "envs"},
     "actuators": BASE | {"perturb"},
-    "sensors": BASE,
+    "sensors": BASE | {"linktree"},
     "tasks": SIMULATION - {"envs"},
     "envs": SIMULATION,
     "policies": VALUES | {"policies"},
