@@ -6,7 +6,8 @@ engine's traps, each with a test that fails without it (``tests/simulation/test_
 * poses come from the *link* frame, not from Bullet's inertial frame;
 * inertia is read from the description, and a changed mass always brings its own inertia;
 * the default joint motors and the default damping of 0.04 are switched off;
-* contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients);
+* contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients), and
+  between robot and another body that body's alone;
 * ground that was soft becomes rigid again only by a rebuild;
 * a reset restores a saved state bit for bit, and a rebuild starts from an empty world.
 """
@@ -21,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
+from sim2real.linktree import rpy_of
+from sim2real.simulation.body import Body
 
 
 @contextlib.contextmanager
@@ -54,11 +57,17 @@ _WORLD_FRAME = pybullet.WORLD_FRAME
 _TORQUE = pybullet.TORQUE_CONTROL
 
 
+def _quaternion(rotation: NDArray[np.float64]) -> Quaternion:
+    """Return the quaternion (x, y, z, w) of a (3, 3) rotation."""
+    quaternion: Quaternion = pybullet.getQuaternionFromEuler(rpy_of(rotation))
+    return quaternion
+
+
 class BulletEngine:
-    """One robot on one infinite plane, stepped at a fixed period.
+    """One robot, and maybe other bodies, on one infinite plane, stepped at a fixed period.
 
     Links and joints are addressed by their index in ``link_names`` and ``joint_names``; index 0 of the links is
-    the base. Quaternions are (x, y, z, w).
+    the base. Bodies are addressed by their index among those loaded. Quaternions are (x, y, z, w).
 
     Args:
         timestep_s: the physics period.
@@ -83,6 +92,7 @@ class BulletEngine:
         base_quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
         joint_position: Sequence[float] = (),
         fixed_base: bool = False,
+        bodies: Sequence[Body] = (),
     ) -> None:
         """Build the world anew around a compiled robot, and remember that state for ``restore``.
 
@@ -131,7 +141,58 @@ class BulletEngine:
         self._inertial_in_base: tuple[Vector, Quaternion] = self._loaded_inertial[0][3:5]
         self._base_in_inertial = pybullet.invertTransform(*self._inertial_in_base)
         self.set_state(base_position_m, base_quaternion, joint_position)
+        self._bodies = [self._build(body) for body in bodies]
+        self._body_index = {unique: i for i, (unique, *_) in enumerate(self._bodies)}
         self._saved = pybullet.saveState(physicsClientId=c)
+
+    def _build(self, body: Body) -> tuple[int, tuple[Vector, Quaternion], tuple[Vector, Quaternion]]:
+        """Build a body, and return it with the pose of its inertial frame in its own, and the other way round."""
+        c = self._client
+        kinds = {"box": pybullet.GEOM_BOX, "sphere": pybullet.GEOM_SPHERE,
+                 "cylinder": pybullet.GEOM_CYLINDER, "capsule": pybullet.GEOM_CAPSULE}  # fmt: skip
+        solid: dict[str, list[object]] = {
+            "shapeTypes": [], "halfExtents": [], "radii": [], "lengths": [],
+            "collisionFramePositions": [], "collisionFrameOrientations": [],
+        }  # fmt: skip
+        for shape in body.shapes:
+            is_box = shape.kind == "box"
+            solid["shapeTypes"].append(kinds[shape.kind])
+            solid["halfExtents"].append([0.5 * side for side in shape.size] if is_box else [0.0] * 3)
+            solid["radii"].append(0.0 if is_box else shape.size[0])
+            solid["lengths"].append(shape.size[1] if len(shape.size) == 2 else 0.0)
+            solid["collisionFramePositions"].append(shape.pose_in_link[:3, 3].tolist())
+            solid["collisionFrameOrientations"].append(_quaternion(shape.pose_in_link[:3, :3]))
+        touched = pybullet.createCollisionShapeArray(**solid, physicsClientId=c)
+        seen = pybullet.createVisualShapeArray(
+            **{key.replace("collision", "visual"): values for key, values in solid.items()},
+            rgbaColors=[shape.rgba for shape in body.shapes], physicsClientId=c,
+        )  # fmt: skip
+        mass_kg, inertial_in_body, moments = 0.0, ((0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.0)), [0.0] * 3
+        if body.inertial is not None:
+            mass_kg = float(body.inertial.mass_kg)
+            principal, axes = np.linalg.eigh(body.inertial.inertia_kgm2)
+            axes[:, 2] *= np.linalg.det(axes)
+            inertial_in_body = (tuple(body.inertial.com_m.tolist()), _quaternion(axes))
+            moments = principal.tolist()
+        pose = pybullet.multiplyTransforms(body.position_m, body.quaternion, *inertial_in_body)
+        unique = pybullet.createMultiBody(
+            mass_kg,
+            touched,
+            seen,
+            (0.0, 0.0, 0.0),
+            (0.0, 0.0, 0.0, 1.0),
+            *inertial_in_body,
+            physicsClientId=c,
+        )
+        pybullet.resetBasePositionAndOrientation(unique, *pose, physicsClientId=c)
+        pybullet.changeDynamics(
+            unique, -1, linearDamping=0.0, angularDamping=0.0,
+            activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=c,
+        )  # fmt: skip
+        pybullet.changeDynamics(
+            unique, -1, localInertiaDiagonal=moments, lateralFriction=1.0, restitution=1.0, physicsClientId=c
+        )
+        return unique, inertial_in_body, pybullet.invertTransform(*inertial_in_body)
 
     def _index_names(self, joint_names: Sequence[str]) -> None:
         c = self._client
@@ -222,11 +283,75 @@ class BulletEngine:
         )
         return [(point[3] + 1, point[9]) for point in points]
 
+    def contacts(self) -> list[tuple[int, int, float]]:
+        """Return (link index, what it touches, normal force in N) for every point where the robot touches anything.
+
+        What is touched is the index of another link, −1 for the ground, −2 − i for body i. A contact of two links
+        is told once.
+        """
+        found = []
+        for point in pybullet.getContactPoints(bodyA=self._robot, physicsClientId=self._client):
+            other = point[2]
+            if other == self._robot:
+                touched = point[4] + 1
+            else:
+                touched = -1 if other == self._ground else -2 - self._body_index[other]
+            found.append((point[3] + 1, touched, point[9]))
+        return found
+
     def mass_matrix(self, joint_position: Sequence[float]) -> NDArray[np.float64]:
         """Return the engine's joint-space mass matrix, floating base first when the base is free."""
         return np.array(
             pybullet.calculateMassMatrix(self._robot, list(joint_position), physicsClientId=self._client)
         )
+
+    # ---- bodies -------------------------------------------------------------------------------------------
+
+    def set_body(
+        self,
+        body: int,
+        position_m: Sequence[float],
+        quaternion: Sequence[float] = (0.0, 0.0, 0.0, 1.0),
+        velocity_m_s: Sequence[float] = (0.0, 0.0, 0.0),
+        angular_velocity_rad_s: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> None:
+        """Place a body's frame in the world; velocities are those of its centre of mass, in world axes."""
+        c = self._client
+        unique, inertial_in_body, _ = self._bodies[body]
+        pose = pybullet.multiplyTransforms(position_m, quaternion, *inertial_in_body)
+        pybullet.resetBasePositionAndOrientation(unique, *pose, physicsClientId=c)
+        pybullet.resetBaseVelocity(unique, velocity_m_s, angular_velocity_rad_s, physicsClientId=c)
+
+    def body_pose(self, body: int) -> tuple[Vector, Quaternion]:
+        """Return the position (m) and orientation of a body's frame in the world."""
+        unique, _, body_in_inertial = self._bodies[body]
+        inertial = pybullet.getBasePositionAndOrientation(unique, self._client)
+        pose: tuple[Vector, Quaternion] = pybullet.multiplyTransforms(*inertial, *body_in_inertial)
+        return pose
+
+    def body_velocity(self, body: int) -> tuple[Vector, Vector]:
+        """Return a body's linear (m/s, of its centre of mass) and angular velocity (rad/s), in world axes."""
+        velocity: tuple[Vector, Vector] = pybullet.getBaseVelocity(self._bodies[body][0], self._client)
+        return velocity
+
+    def set_body_contact(
+        self,
+        body: int,
+        *,
+        friction: float,
+        restitution: float,
+        rolling_m: float = 0.0,
+        spinning_m: float = 0.0,
+    ) -> None:
+        """Set how a body touches.
+
+        Friction and restitution are those of contact with the robot, and what contact with the ground or another
+        body is multiplied by; against rolling and spinning the two bodies' resistances add up.
+        """
+        pybullet.changeDynamics(
+            self._bodies[body][0], -1, lateralFriction=friction, restitution=restitution,
+            rollingFriction=rolling_m, spinningFriction=spinning_m, physicsClientId=self._client,
+        )  # fmt: skip
 
     # ---- stepping -----------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from sim2real.simulation.disturbances import Disturbances
 from sim2real.simulation.ground import Ground
 from sim2real.simulation.inertials import Inertials
 from sim2real.simulation.joints import Joints
+from sim2real.simulation.scene import Scene
 from sim2real.simulation.table import ParameterTable
 
 Array = NDArray[np.float64]
@@ -75,7 +76,7 @@ class Simulation:
         self._visible = visible or gui
         self._nominal = robot.compile(actuated, visuals=self._visible)
         if control == "position":
-            self._nominal.check(physics_period_s)
+            self._nominal.check(physics_period_s, fixed_base=fixed_base)
         joints = [robot.joints[name] for name in actuated]
 
         def column(field: str) -> Array:
@@ -96,7 +97,7 @@ class Simulation:
         self._sensors = SensorBuffer(physics_period_s)
         self._encoders = Encoders(len(joints), physics_period_s)
         self.engine = BulletEngine(physics_period_s, gui=gui)
-        self.ground = Ground(self.engine)
+        self.ground, self.scene = Ground(self.engine), Scene(self.engine)
         self._joints = Joints(joints, self.engine)
         self._inertials = Inertials(robot, self.joint_names)
         self._applied: Changes | None = None
@@ -257,11 +258,13 @@ class Simulation:
             base_position_m=(0.0, 0.0, self.robot.base_height_m),
             joint_position=self.default_pose.tolist(),
             fixed_base=self._fixed_base,
+            bodies=self.scene.load(),
         )
         self.link_index = {name: i for i, name in enumerate(self.engine.link_names)}
         self._base_com_m: list[float] = compiled.merged[self.engine.link_names[0]].com_m.tolist()
         self.ground.tell()
         self._joints.tell()
+        self.scene.tell()
 
     def _apply_inertial_changes(self) -> None:
         """Give the engine the mass distribution that the parameters ask for.
@@ -269,10 +272,10 @@ class Simulation:
         In place where the engine can (masses, and inertias about unchanged axes); by building the world anew from
         a recompiled description where it cannot. Which of the two depends on the wanted values alone, never on
         what was simulated before: the same parameters give the same bits. A world whose ground was soft and is
-        to be rigid is built anew as well.
+        to be rigid, or whose scene has changed, is built anew as well.
         """
-        changes, hardening = self._inertials.wanted(), self.ground.hardening
-        if changes == self._applied and not hardening:
+        changes, rebuild = self._inertials.wanted(), self.ground.hardening or self.scene.changed
+        if changes == self._applied and not rebuild:
             return
         wanted = nominal = self._nominal
         if changes:
@@ -282,7 +285,7 @@ class Simulation:
             if inertial != nominal.merged[link]:
                 in_place[link] = self._moments(link, inertial)
         if all(in_place.values()):
-            if self._loaded is nominal and not hardening:
+            if self._loaded is nominal and not rebuild:
                 self.engine.reset_link_inertials()
             else:
                 self._load(nominal)
