@@ -14,8 +14,9 @@ $(READY): setup.cfg constraints.txt
 	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,onnx,test]'
 	@touch $@
 
-study: $(READY)  ## Install, run the quickstart study, write runs/quickstart/report.html
+study: $(READY)  ## Install, study a robot that stands and one that grasps, write runs/*/report.html
 	$(RUN)sim2real run studies/quickstart.py
+	$(RUN)sim2real run studies/grasping.py episodes=5
 
 test: $(READY)  ## Run the tests
 	$(RUN)python -m pytest

@@ -36,27 +36,46 @@ from sim2real.perturb import (
     severities,
 )
 from sim2real.robots import Robot
+from sim2real.safety import Constraint
 from sim2real.study import Reference, Study
-from sim2real.wrappers import Attributes, Perturbed
+from sim2real.wrappers import Attributes, Bullet, Constrained, Mujoco, Perturbed, Shielded, discover
 
-for _task in ("Stand", "Walk"):
+for _task, _episode_s in {"Stand": 10.0, "Walk": 10.0}.items():
     _gym.register(
-        id=f"sim2real/{_task}-v0", entry_point="sim2real.envs:RobotEnv", kwargs={"task": _task.lower()}
+        id=f"sim2real/{_task}-v0",
+        entry_point="sim2real.envs:RobotEnv",
+        kwargs={"task": _task.lower(), "episode_s": _episode_s},
     )
+for _task, _episode_s in {
+    "Reach": 4.0, "Push": 10.0, "Grasp": 6.0, "Place": 10.0, "Stack": 20.0, "Insert": 15.0
+}.items():  # fmt: skip
+    _gym.register(
+        id=f"sim2real/{_task}-v0",
+        entry_point="sim2real.envs:RobotEnv",
+        kwargs={"task": _task.lower(), "episode_s": _episode_s, "physics_period_s": 0.004},
+    )
+_gym.register(
+    id="sim2real/Task-v0", entry_point="sim2real.envs:RobotEnv"
+)  # task="name", for those of plug-ins
 
 __all__ = [
     "At",
     "Attributes",
+    "Bullet",
     "Choice",
+    "Constrained",
+    "Constraint",
     "Drift",
     "Integers",
     "Interval",
     "LogUniform",
+    "Mujoco",
     "Normal",
     "Perturbed",
     "Ramp",
     "Reference",
     "Robot",
+    "Shielded",
     "Sim2RealError",
     "Sine",
     "Square",
@@ -68,6 +87,7 @@ __all__ = [
     "add",
     "clip",
     "delay",
+    "discover",
     "hold",
     "joint_normal",
     "joint_samples",

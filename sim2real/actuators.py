@@ -16,6 +16,9 @@ from sim2real.perturb.streams import Stream
 
 Array = NDArray[np.float64]
 
+# Looked up once. On arrays as small as these, `out` takes longer than making a new one.
+_minimum, _maximum = np.minimum, np.maximum
+
 BLOCK = 64
 """Random numbers drawn at once; how many they are does not change the values."""
 
@@ -80,27 +83,24 @@ class Actuators:
         self.supply, self.continuous, self.thermal_time_s = 1.0, 1.0, 60.0
         self.lag_s, self.dead_zone_nm, self.ripple_nm = (np.zeros_like(kp) for _ in range(3))
         self.ripple_cycles = np.full_like(kp, 84.0)
-        self._timestep_s = timestep_s
+        self.timestep_s = timestep_s
         self.commands_torque = torque_control
         self._in_flight: deque[tuple[int, Array]] = deque()
         self._active = np.zeros_like(kp)
-        self._lower, self._upper, self._slope = (np.empty_like(kp) for _ in range(3))
-        self._stall_under_load, self._effort_when_warm = np.empty_like(kp), np.empty_like(kp)
         self._fade_nm = np.zeros_like(kp)  # what heat has taken of the effort limit
         self.settle()
         self.reset(self._active)
 
     def settle(self) -> None:
         """Derive what the tick needs; call it after a change of anything but gains, strength and the command's way."""
-        np.divide(self.stall_nm, self.no_load_rad_s, out=self._slope)
+        self._slope = self.stall_nm / self.no_load_rad_s
         self._noisy, self._loaded = self.torque_noise > 0.0, self.sag_per_w > 0.0
         self._warm = self.continuous < 1.0
         self._disturbed = self._noisy or self._loaded or self._warm
-        self._stall = self._stall_under_load if self._loaded else self.supply * self.stall_nm
-        self._effort = self._effort_when_warm if self._warm else self.effort_nm
+        self._stall, self._effort = self.supply * self.stall_nm, self.effort_nm  # before load and heat
         self._noise_nm = self.torque_noise * self.effort_nm
         # D' = ((1 − c) e (τ/(c e))² − D) / T, in D = (1 − c) e θ, which never exceeds (1 − c) e.
-        self._kept = float(np.exp(-self._timestep_s / self.thermal_time_s))
+        self._kept = float(np.exp(-self.timestep_s / self.thermal_time_s))
         largest = (1.0 - self.continuous) * self.effort_nm
         squared = np.where(self.effort_nm > 0.0, (self.continuous * self.effort_nm) ** 2, np.inf)
         self._heating = (1.0 - self._kept) * largest / squared
@@ -108,7 +108,7 @@ class Actuators:
         self._lagging, self._dead = bool(self.lag_s.any()), bool(self.dead_zone_nm.any())
         self._rippled = bool(self.ripple_nm.any())
         self._worn = self._lagging or self._dead or self._rippled
-        self._gained = -np.expm1(-self._timestep_s / np.maximum(self.lag_s, 1e-9))
+        self._gained = -np.expm1(-self.timestep_s / np.maximum(self.lag_s, 1e-9))
 
     def reset(self, command: Array, episode: tuple[int, ...] = ()) -> None:
         """Start an episode: until the first command arrives, ``command`` (n,) is what the motors follow.
@@ -136,7 +136,7 @@ class Actuators:
             latency_s += self.jitter_s * self._jitters.next()[0]
         if self.loss and self._losses.next()[0] < self.loss:
             return
-        delay = round(latency_s / self._timestep_s)
+        delay = round(latency_s / self.timestep_s)
         if delay == 0:
             self._in_flight.clear()
             self._active = command
@@ -163,11 +163,10 @@ class Actuators:
             self._disturb(torque, velocity)
         # The curve of the driving quadrant, then the limit that holds in all four.
         lost = self._slope * velocity
-        np.minimum(torque, np.subtract(self._stall, lost, out=self._upper), out=torque)
+        torque = _minimum(torque, self._stall - lost)
         lost += self._stall
-        np.maximum(torque, np.negative(lost, out=self._lower), out=torque)
-        np.minimum(torque, self._effort, out=torque)
-        np.maximum(torque, -self._effort, out=torque)
+        torque = _maximum(torque, -lost)
+        torque = _maximum(_minimum(torque, self._effort), -self._effort)
         if self._worn:
             return self._wear(torque, position)
         self._motor_nm = torque
@@ -180,13 +179,13 @@ class Actuators:
         if self._loaded:
             drawn = self.sag_per_w * max(0.0, float(self._motor_nm.dot(velocity)))
             left = 0.5 * (self.supply + max(0.0, self.supply**2 - 4.0 * drawn) ** 0.5)
-            np.multiply(self.stall_nm, left, out=self._stall_under_load)
+            self._stall = self.stall_nm * left
         if self._warm:
             self._fade_nm *= self._kept
             heat = self._motor_nm * self._motor_nm
             heat *= self._heating
             self._fade_nm += heat
-            np.subtract(self.effort_nm, self._fade_nm, out=self._effort_when_warm)
+            self._effort = self.effort_nm - self._fade_nm
 
     def _wear(self, torque: Array, position: Array) -> Array:
         """Return what becomes of a torque on its way through the circuit and the gears."""
@@ -196,7 +195,7 @@ class Actuators:
             torque += self._motor_nm
         self._motor_nm = torque
         if self._dead:
-            torque = torque - np.maximum(np.minimum(torque, self.dead_zone_nm), -self.dead_zone_nm)
+            torque = torque - _maximum(_minimum(torque, self.dead_zone_nm), -self.dead_zone_nm)
         if self._rippled:
             torque = torque + self.ripple_nm * np.sin(self.ripple_cycles * position)
         return torque

@@ -20,8 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 1 if an episode did not repeat, 2 for what cannot be done."""
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
-    if rest and (arguments.run is not _run or any(item.startswith("-") for item in rest)):
+    if rest and (arguments.run not in (_run, _train) or any(item.startswith("-") for item in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.run is _run and bool(arguments.study) == bool(arguments.env):
+        parser.error("run takes a study's file, or --env ID and --policy FILE")
     if rest:
         arguments.overrides += rest  # parameters may also follow options
     try:
@@ -41,8 +43,23 @@ def _parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run what is missing of a study, then report")
     run.set_defaults(run=_run)
-    run.add_argument("study", metavar="FILE.py[:NAME]", help="NAME is a Study or a function that returns one")
+    run.add_argument(
+        "study", nargs="?", metavar="FILE.py[:NAME]", help="NAME is a Study or a function that returns one"
+    )
     run.add_argument("overrides", nargs="*", metavar="key=value", help="parameters of that function")
+    run.add_argument("--env", metavar="ID", help="instead of a file: a Gymnasium environment")
+    run.add_argument("--policy", nargs="+", metavar="FILE", help="... and policies to study in it")
+    run.add_argument(
+        "--perturb",
+        nargs="+",
+        metavar="PRESET",
+        help="... under presets and each of their parts (easy medium hard)",
+    )
+    run.add_argument("--episodes", type=int, default=20, metavar="N", help="... so often each (20)")
+    run.add_argument("--metric", metavar="NAME", help="... measured by this (success, or return)")
+    run.add_argument(
+        "--competent", type=float, metavar="X", help="... of which this much is needed at nominal"
+    )
     run.add_argument("--out", type=Path, metavar="DIR", help="folder of the records (runs/<study name>)")
     run.add_argument("--workers", type=int, metavar="N", help="processes (one per core); 0 runs in this one")
     run.add_argument("--timeout", type=float, metavar="S", help="seconds an episode may take")
@@ -53,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--trust", action="store_true", help="load policy files that can execute code")
     run.add_argument("--no-report", action="store_true", help="do not write report.html")
     run.add_argument("--wandb", action="store_true", help="mirror the records to Weights & Biases")
+
+    train = commands.add_parser("train", help="train policies, or go on training them")
+    train.set_defaults(run=_train)
+    train.add_argument(
+        "training", metavar="FILE.py[:NAME]", help="NAME is a Training or a function that returns one"
+    )
+    train.add_argument("overrides", nargs="*", metavar="key=value", help="parameters of that function")
+    train.add_argument("--seed", type=int, metavar="N", help="train this seed alone, not all that it names")
+    train.add_argument("--out", type=Path, metavar="DIR", help="folder of its runs (runs/<training name>)")
+    train.add_argument("--wandb", action="store_true", help="mirror the curves to Weights & Biases")
 
     status = commands.add_parser("status", help="show how far a study is")
     status.set_defaults(run=_status)
@@ -70,6 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     shelf = commands.add_parser("list", help="list what can be used in a study")
     shelf.set_defaults(run=_list)
     shelf.add_argument("kind", choices=tuple(_LISTS))
+    shelf.add_argument("--env", default=_WALK, metavar="ID", help=f"whose parameters ({_WALK})")
+    shelf.add_argument("--markdown", action="store_true", help="as a page of documentation")
+
+    new = commands.add_parser("new", help="write a working robot, task or study to start from")
+    new.set_defaults(run=_new)
+    new.add_argument("kind", choices=("robot", "study", "task"))
+    new.add_argument("name", metavar="NAME", help="of it, and of the folder to write")
 
     replay = commands.add_parser("replay", help="repeat one recorded episode and compare it bit for bit")
     replay.set_defaults(run=_replay)
@@ -81,11 +115,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from sim2real.study.load import load_study
     from sim2real.study.progress import console
     from sim2real.study.runner import run
 
-    study, source = load_study(arguments.study, arguments.overrides)
+    study, source = _study(arguments)
     with console(study.name) as progress:
         store = run(
             study,
@@ -114,6 +147,25 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _study(arguments: argparse.Namespace) -> "tuple[Study, dict[str, Any] | None]":
+    """Return the study that is meant, and the file it is from, if it is from any."""
+    from sim2real.study.load import load_study
+    from sim2real.study.quick import GRADES, quick_study
+
+    if arguments.study:
+        return load_study(arguments.study, arguments.overrides)
+    study, left_out = quick_study(
+        arguments.env,
+        arguments.policy or (),
+        arguments.perturb or GRADES,
+        episodes=arguments.episodes,
+        metric=arguments.metric,
+        competent=arguments.competent,
+    )
+    print("\n".join(left_out), end="\n" if left_out else "")
+    return study, None
+
+
 def _failures(study: "Study", store: "Store") -> "Counter[str]":
     """Return why trials of the study failed, and how many each."""
     keys = {trial.key for trial in study.trials()}
@@ -121,11 +173,38 @@ def _failures(study: "Study", store: "Store") -> "Counter[str]":
     return Counter(f"{row['status']}: {row['error']}" for row in failed)
 
 
+def _train(arguments: argparse.Namespace) -> int:
+    from sim2real.study.load import load_value
+    from sim2real.training import Training
+
+    training, source = load_value(arguments.training, arguments.overrides, Training, "training")
+    from sim2real.training.run import report, train
+
+    for seed in training.seeds if arguments.seed is None else (arguments.seed,):
+        folder = (arguments.out or Path("runs") / training.name) / f"seed-{seed}"
+        print(train(training, seed, folder, source=Path(source["file"]), progress=report))
+        if arguments.wandb:
+            from sim2real.sinks.wandb import mirror_training
+
+            mirror_training(folder)
+    return 0
+
+
 def _shard(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
     if not (part.isdecimal() and parts.isdecimal()):
         raise argparse.ArgumentTypeError(f"write I/N, as 2/8, not '{text}'")
     return int(part), int(parts)
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from sim2real.scaffold import create
+
+    folder = create(arguments.kind, arguments.name)
+    print(
+        f"{folder}/: {', '.join(sorted(path.name for path in folder.iterdir()))}; check it with pytest {folder}"
+    )
+    return 0
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -204,11 +283,17 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    _print_table(_LISTS[arguments.kind]())
+    from sim2real.perturb.page import markdown
+
+    head, rows = _LISTS[arguments.kind](arguments)
+    if arguments.markdown:
+        print(f"# {arguments.kind.capitalize()}\n\n{markdown(head, rows)}")
+    else:
+        _print_table([head, *rows])
     return 0
 
 
-def _robots() -> list[tuple[str, str]]:
+def _robots(arguments: argparse.Namespace) -> "_Table":
     from sim2real.robots import Robot, available
 
     rows = []
@@ -217,50 +302,63 @@ def _robots() -> list[tuple[str, str]]:
         rows.append((name, f"{robot.name}, {len(robot.joint_names)} joints"))
         for variant in robot.variants:
             rows.append(("", f"variant '{variant}', {len(Robot.load(name, variant).joint_names)} joints"))
-    return rows
+    return ("robot", "what it is"), rows
 
 
-def _tasks() -> list[tuple[str, str]]:
+def _tasks(arguments: argparse.Namespace) -> "_Table":
     import gymnasium as gym
 
-    from sim2real.tasks import TASKS
+    from sim2real.plugins import plugins
+    from sim2real.tasks import find
 
-    own = (spec for spec in gym.registry.values() if spec.namespace == "sim2real")
-    return [(f"sim2real:{spec.id}", _first_line(TASKS[spec.kwargs["task"]])) for spec in own]
+    own = [spec for spec in gym.registry.values() if spec.namespace == "sim2real" and "task" in spec.kwargs]
+    rows = [(f"sim2real:{spec.id}", _first_line(find(spec.kwargs["task"]))) for spec in own]
+    rows += [
+        (f"sim2real:sim2real/Task-v0, task='{name}'", _first_line(find(name))) for name in plugins("tasks")
+    ]
+    return ("environment", "task"), rows
 
 
-def _perturbations() -> list[tuple[str, str]]:
+def _perturbations(arguments: argparse.Namespace) -> "_Table":
     from sim2real.perturb import catalogue
 
-    return _functions(catalogue)
+    return ("function", "what it is"), _functions(catalogue)
 
 
-def _policies() -> list[tuple[str, str]]:
+def _policies(arguments: argparse.Namespace) -> "_Table":
     from sim2real.policies import balance, builtin
 
-    return [("balance", _first_line(balance)), *_functions(builtin)]
+    return ("policy", "what it does"), [("balance", _first_line(balance)), *_functions(builtin)]
 
 
-def _presets() -> list[tuple[str, str]]:
+def _presets(arguments: argparse.Namespace) -> "_Table":
     from sim2real.perturb import PRESETS
+    from sim2real.plugins import plugin, plugins
 
-    return [(name, preset.doc) for name, preset in PRESETS.items()]
+    presets = {**PRESETS} | {name: plugin("presets", name) for name in plugins("presets")}
+    return ("preset", "what it is"), [(name, preset.doc) for name, preset in presets.items()]
 
 
-def _parameters() -> list[tuple[str, ...]]:
+def _parameters(arguments: argparse.Namespace) -> "_Table":
     import gymnasium as gym
 
-    from sim2real.perturb import describe
+    from sim2real.perturb.page import PARAMETER_HEAD, parameter_rows
 
-    env = gym.make("sim2real:sim2real/Walk-v0", disable_env_checker=True)
-    rows = describe(env.get_wrapper_attr("parameters"))
+    try:
+        env = gym.make(arguments.env, disable_env_checker=True)
+    except (gym.error.Error, ImportError) as error:
+        raise Sim2RealError(f"'{arguments.env}' cannot be made: {error}") from None
+    table = getattr(env.unwrapped, "parameters", None)
+    if table is None:
+        raise Sim2RealError(f"'{arguments.env}' declares no parameters; give Perturbed some with Attributes.")
+    rows = parameter_rows(table)
     env.close()
-    return [
-        (row.name, f"{row.nominal} {row.unit}".strip(), f"{row.low} to {row.high}", row.doc) for row in rows
-    ]
+    return PARAMETER_HEAD, rows
 
 
-_LISTS: dict[str, Callable[[], Sequence[tuple[str, ...]]]] = {
+_WALK = "sim2real:sim2real/Walk-v0"
+_Table = tuple[tuple[str, ...], Sequence[tuple[str, ...]]]
+_LISTS: dict[str, Callable[[argparse.Namespace], _Table]] = {
     "robots": _robots,
     "tasks": _tasks,
     "perturbations": _perturbations,

@@ -72,6 +72,15 @@ class Inertial:
             return NotImplemented
         return all(np.array_equal(values, vars(other)[name]) for name, values in vars(self).items())
 
+    def mapped(self, mapping: Array) -> Inertial:
+        """Return one body with its mass where a linear map (3, 3) about its centre of mass puts it.
+
+        Second moments S = ∫ r rᵀ dm become A S Aᵀ; the inertia is tr(S) 1 − S.
+        """
+        moments = 0.5 * np.trace(self.inertia_kgm2) * np.eye(3) - self.inertia_kgm2
+        moments = mapping @ moments @ mapping.T
+        return replace(self, inertia_kgm2=np.trace(moments) * np.eye(3) - moments)
+
     def seen_from(self, poses: Array) -> Inertial:
         """Return the same bodies in the frames in which the poses (..., 4, 4) of their links are given."""
         rotation = poses[..., :3, :3]
@@ -120,6 +129,18 @@ class Shape:
     pose_in_link: Array
     rgba: tuple[float, ...] = (0.7, 0.7, 0.7, 1.0)
 
+    def stretched(self, mapping: Array) -> Shape:
+        """Return the shape where a linear map (3, 3) of its link's points puts it: as much longer, no thicker.
+
+        It keeps its orientation, and its edges their angles.
+        """
+        pose = self.pose_in_link.copy()
+        pose[:3, 3] = mapping @ pose[:3, 3]
+        x, y, z = np.linalg.norm(mapping @ pose[:3, :3], axis=0).tolist()
+        by = (x, y, z) if self.kind == "box" else (1.0, z)
+        size = tuple(factor * size for factor, size in zip(by, self.size, strict=False))
+        return replace(self, size=size, pose_in_link=pose)
+
     def lowest_m(self, link_in_world: Array) -> float:
         """Return the height of the shape's lowest point."""
         pose = link_in_world @ self.pose_in_link
@@ -129,6 +150,19 @@ class Shape:
         radius, length = (*self.size, 0.0)[:2]
         rim = math.sqrt(max(0.0, 1 - down[2] ** 2)) if self.kind == "cylinder" else 1.0
         return float(pose[2, 3] - rim * radius - down[2] * length / 2)
+
+    def width_m(self, direction: Array) -> float:
+        """Return how far the shape extends along a unit vector (3,) of the link's frame, from one side to the other.
+
+        >>> Shape(kind="box", size=(0.1, 0.04, 0.02), pose_in_link=pose_of()).width_m(np.array([0.0, 1.0, 0.0]))
+        0.04
+        """
+        along = np.abs(self.pose_in_link[:3, :3].T @ direction)
+        if self.kind == "box":
+            return float(along @ self.size)
+        radius, length = (*self.size, 0.0)[:2]
+        rim = math.sqrt(max(0.0, 1 - along[2] ** 2)) if self.kind == "cylinder" else 1.0
+        return float(2 * rim * radius + along[2] * length)
 
     def urdf(self, tag: str) -> str:
         """Return the shape as a `collision` or `visual` element."""

@@ -9,6 +9,8 @@ given by globs, of which later ones override earlier ones. All of it is optional
     [motors.NAME] inertia_kgm2, gear_ratio, count; [motor] "*_knee" = NAME; or [armature_kgm2] outright
     [lower_rad] [upper_rad] [effort_nm] [velocity_rad_s] where the URDF lacks or misstates them, [stall_nm]
     [sensors.NAME] link, xyz_m, rpy_rad       [variants.NAME] any of these, laid over the rest
+    [hands.NAME] palm, xyz_m, rpy_rad, arm = ["left_elbow", ...], tips, work_m, fingers = { joint = [open, closed] }
+    [inertials.LINK] mass_kg, com_m, inertia_kgm2 = [xx, yy, zz, xy, xz, yz] where the URDF misstates them
     length_scale (the URDF's unit in m), base_rpy_rad (turns a base whose z is not up), meshes = "skip"
     [[shapes]] link, xyz_m, rpy_rad, and box_m = [x, y, z], sphere_m = [r], cylinder_m or capsule_m = [r, length]
     [hinges.JOINT] axes = { yaw = [0, 0, 1], ... }, carrier_kg: hinges, in series, in place of a spherical joint
@@ -31,6 +33,7 @@ import numpy as np
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.linktree import (
+    MOVABLE,
     NOTHING,
     SOLIDS,
     Array,
@@ -63,7 +66,8 @@ _NEEDED: dict[str, Any] = {"source": str}
 _PLACED: dict[str, Any] = {"xyz_m": 3, "rpy_rad": 3}
 _TOP: dict[str, Any] = {
     **dict.fromkeys(("name", "base", "payload", "meshes"), str),
-    **dict.fromkeys(("groups", "motors", "motor", "pose_rad", "hinges", "sensors", "variants"), dict),
+    **dict.fromkeys(("groups", "motors", "motor", "pose_rad", "hinges", "inertials"), dict),
+    **dict.fromkeys(("sensors", "hands", "variants"), dict),
     **dict.fromkeys(_PER_JOINT, dict),
     "feet": [str],
     "shapes": [dict],
@@ -111,9 +115,41 @@ class Sensor:
     rotation: Array
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Hand:
+    """A hand: what carries it, where it holds things, and how its fingers close.
+
+    Attributes:
+        palm: the link that the fingers sit on.
+        grasp_in_palm: (4, 4) pose in the palm's frame of where a held object's centre goes. Its z axis is the
+            approach, from the palm to the object; its y axis is the one along which the fingers close, pointing
+            from the thumb to the fingers that oppose it (between two like fingers, either way).
+        arm: the joints that carry it, from the base.
+        fingers: its k joints.
+        open_rad: (k,) positions (m where a joint slides) with the hand open.
+        closed_rad: (k,) positions to command for a grip: fingers that stop earlier press on what stops them.
+        tips: the links that touch an object first.
+        work_m: (3,) a point in the base's frame that it reaches well from above: the middle of the part of a
+            table's top where it works.
+    """
+
+    palm: str
+    grasp_in_palm: Array
+    arm: tuple[str, ...]
+    fingers: tuple[str, ...]
+    open_rad: Array
+    closed_rad: Array
+    tips: tuple[str, ...]
+    work_m: Array
+
+    def posture(self, closing: float) -> Array:
+        """Return the joint positions (k,) on the straight line from open (0) to closed (1)."""
+        return self.open_rad + closing * (self.closed_rad - self.open_rad)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Changes:
-    """What to change in a robot's mass distribution before it is compiled, by its own link and joint names.
+    """What to change in a robot's body before it is compiled, by its own link and joint names.
 
     Args:
         mass: factor on a link's mass, its inertia going with it.
@@ -122,6 +158,8 @@ class Changes:
         shape: (3, 3) linear map, upper triangular with a positive diagonal, of where a link's mass is about its
             centre of mass, in its frame's axes. With mass and com_m these are the ten parameters that make every
             physically possible body and no other (Rucker & Wensing, RA-L 2022).
+        length: factor on a link's length: see `Robot.lengths_m`. All that sits on the link moves along, its shapes
+            get longer and its mass is spread further, but none of it gets thicker or heavier.
         payload: (kg, position) of a point mass fixed in a link's frame.
         armature: factor on the reflected inertia of an actuated joint's motor.
     """
@@ -130,6 +168,7 @@ class Changes:
     com_m: Mapping[str, Vector] = field(default_factory=dict)
     inertia: Mapping[str, float] = field(default_factory=dict)
     shape: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
+    length: Mapping[str, float] = field(default_factory=dict)
     payload: Mapping[str, tuple[float, Vector]] = field(default_factory=dict)
     armature: Mapping[str, float] = field(default_factory=dict)
 
@@ -142,7 +181,7 @@ class Changes:
         }
         for what, values in numbers.items():
             for name, value in values.items():
-                if not 0 <= value < math.inf or (value == 0 and what in ("mass", "inertia")):
+                if not 0 <= value < math.inf or (value == 0 and what in ("mass", "inertia", "length")):
                     raise Sim2RealError(
                         f"{what} of '{name}' should be changed by a positive number, not {value}."
                     )
@@ -174,6 +213,7 @@ class Robot:
     feet: tuple[str, ...]
     sensors: Mapping[str, Sensor]
     payload_link: str
+    hands: Mapping[str, Hand] = field(default_factory=dict)
     variants: tuple[str, ...] = ()
 
     @staticmethod
@@ -208,6 +248,59 @@ class Robot:
         return {link: self.tree.bodies[place] for link, place in self.tree.index.items()}
 
     @cached_property
+    def _axes(self) -> dict[str, Array]:
+        """The vector (3,) along which a link is long, as long as the link; for those that carry a moving joint."""
+        found = {}
+        for link in self.link_names:
+            at = [j.pose_in_parent[:3, 3] for j in self.tree.joints if j.parent == link and j.kind in MOVABLE]
+            ends = np.array(at).reshape(-1, 3)
+            axis = np.linalg.svd(ends)[2][0]
+            length_m = np.abs(ends @ axis).max(initial=0.0)
+            if length_m > 1e-3:
+                found[link] = length_m * axis
+        return found
+
+    @cached_property
+    def lengths_m(self) -> dict[str, float]:
+        """How long a link is, if it carries moving joints: how far they are from its own joint, along one axis.
+
+        Of one joint that is its distance. Of more it is that of the farthest, along the axis through the link's
+        frame that they are nearest to, by least squares: up and down for a pelvis and for a torso.
+        """
+        return {link: float(np.linalg.norm(axis)) for link, axis in self._axes.items()}
+
+    def stretch(self, link: str, factor: float) -> Array:
+        """Return the linear map (3, 3) of what is fixed in a link's frame when the link is longer by a factor.
+
+        Raises:
+            Sim2RealError: The robot has no such link, or it has no length.
+        """
+        if link not in self._axes:
+            raise Sim2RealError(f"'{self.name}' has no link of a length '{link}'.{nearest(link, self._axes)}")
+        axis = self._axes[link] / self.lengths_m[link]
+        return np.eye(3) + (factor - 1.0) * np.outer(axis, axis)
+
+    def _lengthened(self, factors: Mapping[str, float]) -> Robot:
+        links, joints, tree = list(self.tree.links), list(self.tree.joints), self.tree
+        mass_kg, com_m, inertia_kgm2 = (values.copy() for values in vars(tree.bodies).values())
+        for link, factor in factors.items():
+            mapping, place = self.stretch(link, factor), tree.index[link]
+            links[place] = replace(
+                links[place],
+                collisions=tuple(shape.stretched(mapping) for shape in links[place].collisions),
+                visuals=tuple(shape.stretched(mapping) for shape in links[place].visuals),
+            )
+            com_m[place] = mapping @ com_m[place]
+            inertia_kgm2[place] = tree.bodies[place].mapped(mapping).inertia_kgm2
+            for i, joint in enumerate(tree.joints):
+                if joint.parent == link:
+                    pose = joint.pose_in_parent.copy()
+                    pose[:3, 3] = mapping @ pose[:3, 3]
+                    joints[i] = replace(joint, pose_in_parent=pose)
+        bodies = Inertial(mass_kg=mass_kg, com_m=com_m, inertia_kgm2=inertia_kgm2)
+        return replace(self, tree=replace(tree, links=tuple(links), joints=tuple(joints), bodies=bodies))
+
+    @cached_property
     def base_height_m(self) -> float:
         """How high the base link's frame is in the default pose, the lowest foot (or link) on the ground."""
         poses = self.tree.link_poses(self.default_pose)
@@ -226,6 +319,19 @@ class Robot:
             raise Sim2RealError(f"robot '{self.name}' has no group '{name}'.{nearest(name, self.groups)}")
         return self.groups[name]
 
+    def hand(self, name: str) -> Hand:
+        """Return one of the robot's hands.
+
+        Raises:
+            Sim2RealError: The robot has no such hand, or none at all.
+        """
+        if not self.hands:
+            hint = f"; its variants are {', '.join(self.variants)}" if self.variants else ""
+            raise Sim2RealError(f"robot '{self.name}' has no hands, which [hands] in robot.toml gives{hint}.")
+        if name not in self.hands:
+            raise Sim2RealError(f"robot '{self.name}' has no hand '{name}'.{nearest(name, self.hands)}")
+        return self.hands[name]
+
     def compile(
         self, actuated: Sequence[str], changes: Changes = UNCHANGED, visuals: bool = False
     ) -> Compiled:
@@ -236,14 +342,18 @@ class Robot:
 
         Args:
             actuated: Joint names, in the order in which they will be commanded.
-            changes: What to change in the mass distribution.
+            changes: What to change in its body.
             visuals: Whether the URDF also says how the robot looks (loading then takes 1.5 times as long).
 
         Raises:
             Sim2RealError: A name is unknown, a joint cannot be driven, or a link is left without mass.
         """
-        merge, frame_of = _structure(self, tuple(actuated))
-        tree = merge.tree(*self._changed(changes))
+        if changes.length:
+            robot = self._lengthened(changes.length)
+            merge, frame_of = _structure(robot, tuple(actuated))
+        else:
+            robot, (merge, frame_of) = self, _structure_as_described(self, tuple(actuated))
+        tree = merge.tree(*robot._changed(changes))
         armature = {name: self.joints[name].armature_kgm2 for name in actuated}
         for name, factor in changes.armature.items():
             if not armature.get(name):
@@ -253,7 +363,7 @@ class Robot:
         added = np.array([0.0, *(armature[joint.name] for joint in merge.joints)])[:, None, None] * np.eye(3)
         tree = replace(tree, bodies=replace(tree.bodies, inertia_kgm2=tree.bodies.inertia_kgm2 + added))
         names, urdf = tuple(actuated), tree.urdf(visuals)
-        return Compiled(robot=self, joint_names=names, tree=tree, urdf=urdf, frame_of=frame_of)
+        return Compiled(robot=robot, joint_names=names, tree=tree, urdf=urdf, frame_of=frame_of)
 
     def _changed(self, changes: Changes) -> tuple[Inertial, list[int]]:
         mass, com, inertia = (values.copy() for values in vars(self.tree.bodies).values())
@@ -272,10 +382,8 @@ class Robot:
         for link, factor in changes.inertia.items():
             inertia[place(link)] *= factor
         for link, rows in changes.shape.items():
-            # Second moments ∫ r rᵀ dm transform as A Σ Aᵀ; the inertia is tr(Σ) 1 − Σ.
-            tensor, mapping = inertia[place(link)], np.array(rows, float)
-            moments = mapping @ (0.5 * np.trace(tensor) * np.eye(3) - tensor) @ mapping.T
-            inertia[place(link)] = np.trace(moments) * np.eye(3) - moments
+            body = replace(NOTHING, inertia_kgm2=inertia[place(link)])
+            inertia[place(link)] = body.mapped(np.array(rows, float)).inertia_kgm2
         for link, shift in changes.com_m.items():
             com[place(link)] += shift
         points = [kg for kg, _ in changes.payload.values()]
@@ -290,6 +398,8 @@ class Robot:
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Compiled:
     """A robot ready for an engine: `urdf` and `tree` hold only the actuated joints and the merged links.
+
+    `robot` is the description, with links as long as they were asked to be.
 
     `frame_of` gives for each original link the merged one, and the position (3,) and rotation (3, 3) in it.
     """
@@ -316,7 +426,11 @@ class Compiled:
         return {link: self.tree.bodies[place] for link, place in self.tree.index.items()}
 
     def check(
-        self, period_s: float, kp: Sequence[float] | None = None, kd: Sequence[float] | None = None
+        self,
+        period_s: float,
+        kp: Sequence[float] | None = None,
+        kd: Sequence[float] | None = None,
+        fixed_base: bool = False,
     ) -> None:
         """Refuse gains (n,), by default the robot's own, with which explicit PD at a period is unstable.
 
@@ -324,7 +438,7 @@ class Compiled:
         obey M (q₊ − 2 q + q₋) = −h² Kp q − h Kd (q − q₋). A mode x zⁿ has m (z−1)² + h d (z−1) + h² k z = 0
         with m = xᵀM x, d = xᵀKd x, k = xᵀKp x; its roots lie within the unit circle if and only if
         2 h d + h² k < 4 m. So the joints are stable where 4 M − 2 h Kd − h² Kp is positive definite. M is the
-        joint-space inertia with the base free to give way: ground under the feet only adds to it.
+        joint-space inertia with the base free to give way, unless it is bolted down: ground only adds to it.
 
         Raises:
             Sim2RealError: A mode is unstable; the sentence names the joint that has the largest part in it.
@@ -335,7 +449,8 @@ class Compiled:
         stiffness = np.array([drive.kp for drive in drives] if kp is None else kp, float)[order]
         damping = np.array([drive.kd for drive in drives] if kd is None else kd, float)[order]
         full = self.tree.mass_matrix(self.robot.default_pose)
-        inertia = full[6:, 6:] - full[6:, :6] @ np.linalg.solve(full[:6, :6], full[:6, 6:])
+        gives = np.zeros((6, len(names))) if fixed_base else np.linalg.solve(full[:6, :6], full[:6, 6:])
+        inertia = full[6:, 6:] - full[6:, :6] @ gives
         moments, modes = np.linalg.eigh(inertia)
         unit = modes / np.sqrt(np.maximum(4 * moments, 1e-300))  # unitᵀ 4 M unit = 1
 
@@ -368,7 +483,6 @@ def reflected_inertia(inertia_kgm2: Sequence[float], gear_ratio: Sequence[float]
     return sum(part * math.prod(gear_ratio[i:]) ** 2 for i, part in enumerate(inertia_kgm2))
 
 
-@lru_cache(maxsize=64)
 def _structure(robot: Robot, actuated: tuple[str, ...]) -> tuple[Merge, dict[str, tuple[str, Array, Array]]]:
     kinds = {joint.name: joint.kind for joint in robot.tree.joints}
     for name in actuated:
@@ -386,6 +500,9 @@ def _structure(robot: Robot, actuated: tuple[str, ...]) -> tuple[Merge, dict[str
     merge = robot.tree.hold(actuated, robot.default_pose)
     rows = zip(robot.link_names, merge.group, merge.frames, strict=True)
     return merge, {link: (merge.links[new].name, frame[:3, 3], frame[:3, :3]) for link, new, frame in rows}
+
+
+_structure_as_described = lru_cache(maxsize=64)(_structure)
 
 
 def available() -> tuple[str, ...]:
@@ -451,7 +568,37 @@ def _described(folder: Path, table: dict[str, Any], variant: str | None) -> Robo
         feet=feet,
         sensors=sensors,
         payload_link=_match(table.get("payload", heaviest), links, "payload")[0],
+        hands={
+            hand: _hand(f"hands.{hand}", at, joints, links) for hand, at in table.get("hands", {}).items()
+        },
         variants=tuple(table.get("variants", ())),
+    )
+
+
+def _hand(where: str, at: Any, joints: Mapping[str, Drive], links: Sequence[str]) -> Hand:
+    _check(
+        at,
+        where,
+        {"palm": str, "arm": [str], "tips": [str], "work_m": 3, "fingers": dict, **_NEEDED},
+        _PLACED,
+    )
+    _check(at["fingers"], f"{where}.fingers", {}, dict.fromkeys(at["fingers"], 2))
+    pairs = {name: pair for glob, pair in at["fingers"].items() for name in _match(glob, joints, where)}
+    for name, pair in pairs.items():
+        lower, upper = joints[name].lower, joints[name].upper
+        if not lower <= min(pair) <= max(pair) <= upper:
+            raise Sim2RealError(f"'{name}' in [{where}], {pair}, is outside its limits, {lower} to {upper}.")
+    arm = {name for glob in at["arm"] for name in _match(glob, joints, where)}
+    ends = np.array(list(pairs.values()), float).reshape(-1, 2)
+    return Hand(
+        palm=_match(at["palm"], links, where)[0],
+        grasp_in_palm=pose_of(at.get("xyz_m", (0, 0, 0)), at.get("rpy_rad", (0, 0, 0))),
+        arm=tuple(name for name in joints if name in arm),
+        fingers=tuple(pairs),
+        open_rad=ends[:, 0],
+        closed_rad=ends[:, 1],
+        tips=tuple(link for glob in at["tips"] for link in _match(glob, links, where)),
+        work_m=np.array(at["work_m"], float),
     )
 
 
@@ -507,6 +654,15 @@ def _edited(tree: Tree, table: Mapping[str, Any]) -> Tree:
     links = {link.name: link for link in tree.links}
     bodies = {link: tree.bodies[place] for link, place in tree.index.items()}
     joints = {joint.name: joint for joint in tree.joints}
+    for glob, told in table.get("inertials", {}).items():
+        _check(told, f"inertials.{glob}", {"mass_kg": float, "com_m": 3, "inertia_kgm2": 6, **_NEEDED})
+        tensor = np.array(told["inertia_kgm2"], float)[[[0, 3, 4], [3, 1, 5], [4, 5, 2]]]
+        body = Inertial(
+            mass_kg=np.array(told["mass_kg"], float),
+            com_m=np.array(told["com_m"], float),
+            inertia_kgm2=tensor,
+        )
+        bodies |= dict.fromkeys(_match(glob, links, "inertials"), body)
     for glob, hinges in table.get("hinges", {}).items():
         _check(hinges, f"hinges.{glob}", {"axes": dict, "carrier_kg": float, **_NEEDED})
         axes, carrier_kg = hinges["axes"], hinges["carrier_kg"]

@@ -12,6 +12,9 @@ Vector = tuple[float, float, float]
 Rows = tuple[Vector, Vector, Vector]
 Array = NDArray[np.float64]
 
+# Looked up once. On arrays as small as these, `out` takes longer than making a new one.
+_minimum, _maximum = np.minimum, np.maximum
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
@@ -42,7 +45,7 @@ class SensorBuffer:
     def __init__(self, timestep_s: float) -> None:
         self.latency_s = 0.0
         self.more_s = [0.0] * len(PARTS)
-        self._timestep_s = timestep_s
+        self.timestep_s = timestep_s
         self._readings: deque[Reading] = deque()
         self._newest = self._oldest = -1  # ticks of the last and the first reading kept
         self._shown = [-1] * len(PARTS)  # ticks of the parts handed out last
@@ -67,7 +70,7 @@ class SensorBuffer:
     def read(self) -> Reading:
         """Return of each part the newest reading that is at least its latency old."""
         for i, more_s in enumerate(self.more_s):
-            wanted = self._newest - round((self.latency_s + more_s) / self._timestep_s)
+            wanted = self._newest - round((self.latency_s + more_s) / self.timestep_s)
             self._shown[i] = max(self._shown[i], wanted)
         while self._oldest < min(self._shown):
             self._readings.popleft()
@@ -95,7 +98,7 @@ class Encoders:
     def __init__(self, count: int, timestep_s: float) -> None:
         self.offset_rad, self.backlash_rad = np.zeros(count), np.zeros(count)
         self.differentiated = 0.0
-        self._timestep_s = timestep_s
+        self.timestep_s = timestep_s
         self.active = False
         self._motor_rad: Array | None = None
         self.settle()
@@ -103,8 +106,8 @@ class Encoders:
     def settle(self) -> None:
         """Derive what the tick needs; call it after a change."""
         self._half_rad = 0.5 * self.backlash_rad
-        self._loose = bool(self.backlash_rad.any())
-        was, self.active = self.active, self._loose or bool(self.offset_rad.any())
+        self._loose, self._off = bool(self.backlash_rad.any()), bool(self.offset_rad.any())
+        was, self.active = self.active, self._loose or self._off
         if self.active and not was:
             self._motor_rad = None
 
@@ -118,15 +121,13 @@ class Encoders:
         """Go on by a physics tick, to the joints' next positions and velocities."""
         if self._loose and self._motor_rad is not None:
             before, half = self._motor_rad, self._half_rad
-            motor = position + half
-            np.minimum(motor, before, out=motor)
-            np.maximum(motor, position - half, out=motor)
+            motor = _maximum(_minimum(position + half, before), position - half)
             speed = motor - before
-            speed *= 1.0 / self._timestep_s
+            speed *= 1.0 / self.timestep_s
             self._motor_rad, self.velocity_rad_s = motor, speed
         else:
             self._motor_rad, self.velocity_rad_s = position, velocity
-        self.position_rad = self._motor_rad + self.offset_rad
+        self.position_rad = self._motor_rad + self.offset_rad if self._off else self._motor_rad
 
 
 class Imu:

@@ -69,14 +69,17 @@ class _EchoParameters:
     """One parameter of each kind: at once, from the next reset on, and for a moment."""
 
     SPECS: ClassVar[dict[str, Parameter]] = {
-        "gain": Parameter(nominal=1.0, unit="", low=0.0, high=10.0, doc="Factor of the echoed action."),
+        "gain": Parameter(
+            nominal=1.0, unit="", low=0.0, high=10.0, doc="Factor of the echoed action.",
+            plausible=(0.5, 2.0), source="An example.",
+        ),
         "offset": Parameter(
             nominal=0.0, unit="", low=-5.0, high=5.0, live=False, doc="Added to the echoed action."
         ),
         "kick": Parameter(
             nominal=0.0, unit="m/s", low=-10.0, high=10.0, transient=True, doc="Added to the velocity."
         ),
-    }
+    }  # fmt: skip
 
     def __init__(self) -> None:
         self.velocity = 0.0

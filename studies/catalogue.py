@@ -12,6 +12,7 @@ from sim2real import (
     Drift,
     Interval,
     Normal,
+    Sine,
     Study,
     Uniform,
     add,
@@ -49,6 +50,8 @@ WORLD = {
     "rolling friction": parameter("ground.rolling_friction", (0.01, 0.03, 0.1)),
     "spinning friction": parameter("ground.spinning_friction", (0.01, 0.03, 0.1)),
     "soft ground": parameter("ground.compliance", (1e-5, 1e-4, 3e-4)),
+    "rough ground": parameter("terrain.roughness", (0.02, 0.04, 0.08, 0.15)),
+    "stairs": parameter("terrain.step_height", (0.02, 0.05, 0.1, 0.15)),
     "gravity": factor("gravity.z", (0.5, 0.8, 1.2, 1.5)),
     "slope": parameter("ground.slope", (-0.2, -0.1, 0.1, 0.2)),
     "steady side force": parameter("torso.force_y", (10, 20, 40, 80)),
@@ -59,6 +62,9 @@ BODY = {
     "all inertias": factor("*.inertia", (0.5, 2.0, 4.0)),
     "torso's centre of mass": [add("parameter:torso.com_x", x) for x in (-0.1, -0.05, 0.05, 0.1)],
     "armature": factor("*.armature", (0.5, 2.0, 4.0)),
+    "length of the shins": factor("{left,right}_knee.length", (0.8, 0.9, 1.1, 1.2)),
+    "length of the thighs": factor("{left,right}_hip_yaw.length", (0.8, 0.9, 1.1, 1.2)),
+    "one longer shin": factor("left_knee.length", (1.02, 1.05, 1.1, 1.2)),
 }
 MOTORS = {
     "strength": factor("*.strength", (0.9, 0.8, 0.7, 0.6)),
@@ -109,7 +115,16 @@ DISTURBANCES = {
         add("parameter:base.velocity_x", Uniform(-v, v), every=EVERY_2_S) for v in (0.6, 1.2, 1.8)
     ],
     "one shove of 0.2 s": parameter("torso.force_y", (50, 100, 200, 400), every=At(3.0, 0.2)),
+    "thrown balls": parameter("thrown.speed", (2.5, 5, 10, 15), every=EVERY_2_S),
+    "swaying": parameter("torso.force_y", (20, 40, 80), every=Sine(1.0)),
+    "buffeting": [add("parameter:torso.force_y", Drift(std, 0.5)) for std in (10, 20, 40)],
     "action noise": [add("action", Normal(0, std)) for std in (0.03, 0.1, 0.3)],
+}
+
+
+NUMBERS = {
+    "time step": factor("solver.timestep", (0.2, 0.5, 2.0, 4.0)),
+    "solver iterations": parameter("solver.iterations", (200, 20, 10, 5)),
 }
 
 
@@ -117,7 +132,7 @@ def study(
     policy: Path, contract: Path = HERE / "contracts" / "unitree_g1.toml", episodes: int = 10, seed: int = 0
 ) -> Study:
     """Build the study of one walking policy over the whole catalogue."""
-    families = {**WORLD, **BODY, **MOTORS, **SENSORS, **DISTURBANCES}
+    families = {**WORLD, **BODY, **MOTORS, **SENSORS, **DISTURBANCES, **NUMBERS}
     conditions = {
         f"{name} {k}": [one] for name, curve in families.items() for k, one in enumerate(curve, start=1)
     }

@@ -209,6 +209,7 @@ def test_a_wrong_command_line_shows_the_usage(words, capsys):
         ("tasks", "sim2real:sim2real/Walk-v0"),
         ("perturbations", "push"),
         ("policies", "zero"),
+        ("parameters", "ground.friction"),
     ],
 )
 def test_what_there_is_can_be_listed(kind, name, capsys):
@@ -217,6 +218,19 @@ def test_what_there_is_can_be_listed(kind, name, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert name in [line.split()[0] for line in lines]
     assert all(len(line.split()) > 1 for line in lines)
+
+
+def test_the_page_of_parameters_is_up_to_date(capsys):
+    """The written page is what is listed: sim2real list parameters --markdown > docs/parameters.md."""
+    assert main(["list", "parameters", "--markdown"]) == 0
+    assert (Path(__file__).parents[1] / "docs" / "parameters.md").read_text() == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", "sim2real:sim2real/Wlk-v0", "no_such_package:X-v0"])
+def test_what_has_no_parameters_is_told_as_such(name, capsys):
+    """An environment without parameters, or one that is none, ends with a sentence that names it."""
+    assert main(["list", "parameters", "--env", name]) == 2
+    assert capsys.readouterr().err.startswith(f"sim2real: '{name}'")
 
 
 def test_help_imports_nothing_heavy():

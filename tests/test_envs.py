@@ -256,7 +256,7 @@ def test_the_balance_controller_stands_where_the_held_pose_falls(stand):
     ("options", "sentence"),
     [
         ({"robot": "g2"}, "no robot 'g2'"),
-        ({"control": "velocity"}, "'position' or 'torque'"),
+        ({"control": "velocity"}, "'position', 'torque' or 'twist'"),
         ({"gait": 0.8}, "'walk' cannot be made with these options"),
         ({"rewards": {"enrgy": 1.0}}, "Did you mean 'energy'"),
         ({"control_period_s": 0.013}, "whole multiple"),
@@ -277,15 +277,41 @@ def test_every_parameter_of_the_walking_robot_acts(walk):
         ({"payload.mass": 3.0}, [f"payload.{axis}" for axis in "xyz"]),
         ({"air.drag_area": 0.5}, [f"wind.speed_{axis}" for axis in "xyz"]),
         ({"ground.compliance": 1e-4}, ["ground.damping"]),
+        (
+            {"gravity.z": -1.0},
+            ["thrown.speed"],
+        ),  # a slow ball, and a robot that falls slowly enough to be met
+        ({"initial.velocity_noise": 5.0}, ["terrain.roughness", "terrain.step_height"]),
+        ({"initial.velocity_noise": 5.0, "terrain.roughness": 0.1}, ["terrain.step_length"]),
         ({"actuator.continuous_torque": 0.5}, ["actuator.thermal_time_s"]),
         ({f"{joint}.ripple": 1.0 for joint in joints}, [f"{joint}.ripple_cycles" for joint in joints]),
     ]
     stops = [name for name in names if name.endswith(("lower_limit", "upper_limit"))]
-    apart = {*stops, *(name for _, of in hidden for name in of)}
+    balls = ["thrown.mass", "thrown.radius", "thrown.direction"]
+    apart = {*stops, *balls, *(name for _, of in hidden for name in of)}
     probes = check_parameters(walk, names=[name for name in names if name not in apart], steps=20)
     for given, of in hidden:
         probes |= check_parameters(walk, names=of, given=given)
-    assert {*probes, *stops} == set(names)
+    assert {*probes, *stops, *balls} == set(names)
+
+
+def test_every_parameter_of_a_thrown_ball_acts(walk):
+    """Another mass, size or direction is another throw, and the next episode shows nothing of it."""
+    parameters = walk.unwrapped.parameters
+    free = wriggle(walk, steps=25)
+
+    def thrown():
+        walk.reset(seed=3)
+        parameters.set("thrown.speed", 5.0)
+        return [walk.step(HELD)[0].tobytes() for _ in range(25)]
+
+    throw = thrown()
+    for name, value in (("mass", 0.5), ("radius", 0.05), ("direction", 1.0)):
+        parameters.set(f"thrown.{name}", value)
+        assert thrown() != throw, name
+        parameters.set(f"thrown.{name}", parameters.spec(f"thrown.{name}").nominal)
+        assert thrown() == throw, name
+    assert wriggle(walk, steps=25) == free
 
 
 def test_every_stop_of_the_walking_robot_acts(walk):

@@ -17,7 +17,7 @@ from sim2real.robots import Changes, Robot, reflected_inertia
 
 laws = settings(max_examples=40, deadline=None)
 
-G1, HANDS = Robot.load("g1"), Robot.load("g1", "hands")
+G1, HANDS, PANDA = Robot.load("g1"), Robot.load("g1", "hands"), Robot.load("panda")
 LEGS = G1.group("legs")
 SHELF = Path(__file__).parent / "robots"
 MOVED = st.dictionaries(st.sampled_from(LEGS), st.floats(-1, 1), max_size=12)
@@ -101,6 +101,109 @@ def test_groups_cover_the_g1():
     assert [len(group) for group in groups] == [12, 3, 14, 14]
     assert G1.joint_names[:12] == LEGS
     assert LEGS[:6] == G1.group("left_leg")
+
+
+# ---- the Franka Panda, and hands -------------------------------------------------------------------------------
+
+
+def test_the_panda_is_the_published_robot():
+    """Masses are those of Gaz et al. 2019; limits, and where the flange is at zero, those of its data sheet."""
+    links = (0.629769, 4.970684, 0.646926, 3.228604, 3.587895, 1.225946, 1.666555, 0.735522)
+    assert PANDA.tree.whole({}).mass_kg == pytest.approx(sum(links) + 0.73 + 2 * 0.015, rel=1e-12)
+    for link, body in PANDA.inertials.items():  # none of PyBullet's placeholders is left
+        assert np.linalg.eigvalsh(body.inertia_kgm2).max() < 0.1 or link == "panda_link1"
+    flange = PANDA.tree.link_poses({})[PANDA.tree.index["panda_link8"]]
+    assert np.allclose(flange[:3, 3], (0.088, 0.0, 0.926), atol=1e-9)
+    limits = [(PANDA.joints[name].lower, PANDA.joints[name].upper) for name in PANDA.group("arm")]
+    assert limits[1:6:2] == [(-1.7628, 1.7628), (-3.0718, -0.0698), (-0.0175, 3.7525)]
+    assert limits[0] == limits[2] == limits[4] == limits[6] == (-2.8973, 2.8973)
+    drives = [PANDA.joints[name] for name in PANDA.group("arm")]
+    assert [drive.effort_nm for drive in drives] == [87] * 4 + [12] * 3
+    assert [drive.velocity_rad_s for drive in drives] == [2.175] * 4 + [2.61] * 3
+
+
+def test_only_the_pandas_base_touches_the_ground():
+    """Bolted to the ground at height 0, nothing but its foot comes near it, in the default pose."""
+    assert PANDA.base_height_m == pytest.approx(0.0, abs=1e-12)
+    poses = PANDA.tree.link_poses(PANDA.default_pose)
+    for pose, link in zip(poses[1:], PANDA.tree.links[1:], strict=True):
+        assert min((shape.lowest_m(pose) for shape in link.collisions), default=1.0) > 0.02
+
+
+def test_a_bolted_base_lends_its_joints_inertia():
+    """The Panda's gains hold at 5 ms when it is bolted down; with its light foot free they would not."""
+    compiled = PANDA.compile(PANDA.joint_names)
+    compiled.check(0.005, fixed_base=True)
+    with pytest.raises(Sim2RealError, match=r"^joint 'panda_joint\d' is unstable"):
+        compiled.check(0.005)
+    pendulum = Robot.load(SHELF / "pendulum").compile(["hinge"])  # 2 kd h + kp h² < 4 · 0.6 kg m²
+    pendulum.check(0.1, [0.0], [11.999], fixed_base=True)
+    with pytest.raises(Sim2RealError, match="hinge"):
+        pendulum.check(0.1, [0.0], [12.001], fixed_base=True)
+
+
+@pytest.mark.parametrize(
+    ("robot", "name"),
+    [(HANDS, "left"), (HANDS, "right"), (PANDA, "gripper")],
+    ids=["left", "right", "gripper"],
+)
+def test_fingers_oppose_each_other_about_the_grasp_frame(robot, name):
+    """Closing on 0.06 m, the inner faces of the tips are 0.03 m before and behind its origin, and nearly parallel."""
+    hand = robot.hand(name)
+
+    def faces(closing):
+        """Return (tips, 2): where along y a tip's inner face is, at its middle, and how its normal leans."""
+        posture = dict(zip(hand.fingers, hand.posture(closing), strict=True))
+        poses = robot.tree.link_poses(dict(robot.default_pose) | posture)
+        grasp = poses[robot.tree.index[hand.palm]] @ hand.grasp_in_palm
+        found = []
+        for tip in hand.tips:
+            place = robot.tree.index[tip]
+            pad = robot.tree.links[place].collisions[-1]
+            pose, size = np.linalg.inv(grasp) @ poses[place] @ pad.pose_in_link, pad.size
+            axis = int(np.argmax(np.abs(pose[1, :3])))
+            side = -np.sign(pose[1, 3])  # inwards
+            normal = pose[:3, axis] * np.sign(pose[1, axis]) * side
+            centre = pose[:3, 3] + 0.5 * size[axis] * normal
+            found.append((centre[1] - centre[2] * -normal[2] / normal[1], normal[1] * side))
+        return np.array(found)
+
+    gaps = [np.ptp(faces(closing)[:, 0]) for closing in np.linspace(0, 1, 101)]
+    assert gaps[0] > 0.075
+    closing = float(np.linspace(0, 1, 101)[int(np.argmin(np.abs(np.array(gaps) - 0.06)))])
+    at = faces(closing)
+    assert np.allclose(np.abs(at[:, 0]), 0.03, atol=0.003)
+    assert np.allclose(at[:, 1], 1.0, atol=1 - np.cos(np.radians(10)))
+    assert {*np.sign(at[:, 0])} == {-1.0, 1.0}
+
+
+def test_the_right_hand_is_the_mirror_image_of_the_left():
+    """Mirrored in the x-z plane, open and closed tips and the grasp frame's origin are the other hand's."""
+    places = {}
+    for side in ("left", "right"):
+        hand = HANDS.hand(side)
+        for closing in (0.0, 1.0):
+            posture = dict(zip(hand.fingers, hand.posture(closing), strict=True))
+            poses = HANDS.tree.link_poses(dict(HANDS.default_pose) | posture)
+            ends = [poses[HANDS.tree.index[tip]] for tip in hand.tips]
+            ends.append(poses[HANDS.tree.index[hand.palm]] @ hand.grasp_in_palm)
+            places[side, closing] = np.array(ends)[:, :3, 3]
+            approach, across = ends[-1][:3, 2], ends[-1][:3, 1]
+            assert approach[1] == pytest.approx(-1.0 if side == "left" else 1.0)  # palms face each other
+            assert across[0] == pytest.approx(1.0)
+    for closing in (0.0, 1.0):
+        mirrored = places["left", closing] * [1, -1, 1]
+        assert np.allclose(
+            mirrored, places["right", closing], atol=2e-5
+        )  # the published arms differ by 0.01 mm
+
+
+def test_a_robot_without_hands_says_so():
+    """Asked for a hand, a robot names the ones it has, or the variants in which it may have some."""
+    with pytest.raises(Sim2RealError, match=r"'Unitree G1' has no hands, .*; its variants are hands\."):
+        G1.hand("left")
+    with pytest.raises(Sim2RealError, match=r"has no hand 'lef'\. Did you mean 'left'\?"):
+        HANDS.hand("lef")
 
 
 # ---- stability -------------------------------------------------------------------------------------------------
@@ -332,6 +435,17 @@ source = "made up"
 """
 
 
+HAND = """
+[hands.a]
+palm = "base"
+arm = ["left_turn"]
+tips = ["right"]
+work_m = [0.1, 0.2, 0.3]
+fingers = { "right_*" = [0, 1] }
+source = "made up"
+"""
+
+
 def made(folder, toml, urdf=URDF):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "arm.urdf").write_text(urdf)
@@ -360,6 +474,21 @@ def test_toml_can_add_shapes_and_sensors(tmp_path):
     assert robot.compile(["left_turn"], visuals=True).urdf.count("<capsule") == 6
 
 
+def test_toml_can_give_hands_and_inertias(tmp_path):
+    """A hand closes on a straight line; an inertia told replaces the URDF's, in the order xx, yy, zz, xy, xz, yz."""
+    told = '[inertials."l*"]\nmass_kg = 3\ncom_m = [1, 2, 3]\ninertia_kgm2 = [4, 5, 6, 0.1, 0.2, 0.3]\nsource = "x"\n'
+    robot = Robot.load(made(tmp_path / "arm", TOML + HAND + told))
+    hand = robot.hand("a")
+    assert (hand.fingers, hand.arm, hand.tips) == (("right_slide",), ("left_turn",), ("right",))
+    assert [float(hand.posture(closing)[0]) for closing in (0.0, 0.25, 1.0)] == [0.0, 0.25, 1.0]
+    assert np.array_equal(hand.grasp_in_palm, np.eye(4))
+    assert hand.work_m.tolist() == [0.1, 0.2, 0.3]
+    body = robot.inertials["left"]
+    assert (float(body.mass_kg), body.com_m.tolist()) == (3.0, [1.0, 2.0, 3.0])
+    assert body.inertia_kgm2.tolist() == [[4.0, 0.1, 0.2], [0.1, 5.0, 0.3], [0.2, 0.3, 6.0]]
+    assert robot.inertials["right"].mass_kg == 1.0
+
+
 @pytest.mark.parametrize(
     ("toml", "message"),
     [
@@ -386,6 +515,11 @@ def test_toml_can_add_shapes_and_sensors(tmp_path):
         (TOML + '[[shapes]]\nsource = "x"\nlink = "left"\n', "[[shapes]] for 'left' should have one of box_m"),
         (TOML + "[motors]\nm1 = 3\n", "[motors.m1] should be a table, not 3."),
         (TOML.replace("meshes", 'feet = ["left"]\nmeshes'), "the foot 'left' has no primitive shape to stand on"),
+        (TOML + '[hands.a]\nsource = "x"\npalm = "base"\n', "[hands.a] should have 'arm'."),
+        (TOML + HAND.replace("right_*", "wrong"), "'wrong' in [hands.a] matches nothing. Known: left_turn,"),
+        (TOML + HAND.replace("[0, 1]", "[0, 2]"), "'right_slide' in [hands.a], [0, 2], is outside its limits, 0.0"),
+        (TOML + HAND.replace("[0, 1]", "[0, 1, 1]"), "'right_*' in [hands.a.fingers] should be 2 numbers, not [0"),
+        (TOML + '[inertials.left]\nsource = "x"\nmass_kg = 1\ncom_m = [0, 0]\n', "should have 'inertia_kgm2'."),
         (TOML + '[groups]\nall = "*"\n', "'all' in [groups] should be a list, not '*'."),
         (TOML + '[variants.big]\nmeshs = "x"\n', "there is no variant 'bigg'. Did you mean 'big'?"),
     ],

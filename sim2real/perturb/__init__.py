@@ -11,7 +11,7 @@ from sim2real.perturb.amounts import (
     TruncatedNormal,
     Uniform,
 )
-from sim2real.perturb.catalogue import each, severities
+from sim2real.perturb.catalogue import each, severities, sweep
 from sim2real.perturb.condition import Condition, Wrap, from_json, to_json
 from sim2real.perturb.heldout import HeldOutKind, held_out_kind
 from sim2real.perturb.joint import Correlated, Samples
@@ -78,5 +78,6 @@ __all__ = [
     "scale",
     "set_to",
     "severities",
+    "sweep",
     "to_json",
 ]

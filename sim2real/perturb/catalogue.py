@@ -10,7 +10,7 @@ from typing import Literal
 
 from sim2real.perturb.amounts import Amount, Drift, Interval, Normal, Uniform
 from sim2real.perturb.joint import Column
-from sim2real.perturb.parameters import matching
+from sim2real.perturb.parameters import NO_GROUPS, Groups, Parameters, matching
 from sim2real.perturb.perturbation import (
     Every,
     Perturbation,
@@ -23,6 +23,7 @@ from sim2real.perturb.perturbation import (
     scale,
     set_to,
 )
+from sim2real.perturb.schedules import Sine
 
 Axis = Literal["x", "y", "z"]
 
@@ -228,6 +229,86 @@ def imu_misalignment(angle_rad: Size, axis: Literal["roll", "pitch", "yaw"] = "p
     return add(f"parameter:imu.{axis}", angle_rad)
 
 
+def sensor_gain(term: str, factor: Size) -> Perturbation:
+    """Readings of a term times a factor: a scale error."""
+    return scale(_part("observation", term), factor)
+
+
+def sensor_range(term: str, limit: Size) -> Perturbation:
+    """Readings of a term cut off at ± a limit in the term's unit: a sensor that saturates."""
+    return clip(_part("observation", term), limit)
+
+
+def differentiated_velocity() -> Perturbation:
+    """Joint velocities from the change of the joint positions read, as drives without a tachometer give them."""
+    return set_to("parameter:joint_velocity.finite_difference", 1.0)
+
+
+def torque_limit(factor: Size, joints: str = "*") -> Perturbation:
+    """Largest torque of the motors times a factor."""
+    return scale(f"parameter:{joints}.effort_limit", factor)
+
+
+def speed_limit(factor: Size, joints: str = "*") -> Perturbation:
+    """No-load speed of the motors times a factor: where their torque-speed curves end."""
+    return scale(f"parameter:{joints}.no_load_speed", factor)
+
+
+def battery_sag(fraction: Size) -> Perturbation:
+    """A battery that loses a fraction of its voltage for each watt drawn."""
+    return set_to("parameter:battery.sag", fraction)
+
+
+def armature(factor: Size, joints: str = "*") -> Perturbation:
+    """Rotor inertia of the motors, as their joints feel it, times a factor."""
+    return scale(f"parameter:{joints}.armature", factor)
+
+
+def joint_stop(angle_rad: Size, joints: str = "*", side: Literal["lower", "upper"] = "upper") -> Perturbation:
+    """Mechanical stops of joints, moved by an angle in rad."""
+    return add(f"parameter:{joints}.{side}_limit", angle_rad)
+
+
+def link_length(factor: Size, link: str = "*") -> Perturbation:
+    """Links longer by a factor, and no heavier; ``link`` is a name or a pattern."""
+    return scale(f"parameter:{link}.length", factor)
+
+
+def soft_ground(compliance_m_n: Size) -> Perturbation:
+    """Ground that gives way under every contact point, by m per N."""
+    return set_to("parameter:ground.compliance", compliance_m_n)
+
+
+def rough_terrain(height_m: Size) -> Perturbation:
+    """Ground of square blocks, each of a height of its own up to this one, in m."""
+    return set_to("parameter:terrain.roughness", height_m)
+
+
+def stairs(height_m: Size) -> Perturbation:
+    """Flights of stairs up and down whatever the heading, by the height of a step in m."""
+    return set_to("parameter:terrain.step_height", height_m)
+
+
+def periodic_force(force: Size, period_s: float, link: str = "torso", axis: Axis = "y") -> Perturbation:
+    """A force on a link that goes to and fro as a sine, by its amplitude in N."""
+    return add(f"parameter:{link}.force_{axis}", force, every=Sine(period_s))
+
+
+def random_force(std: float, timescale_s: float, link: str = "torso", axis: Axis = "y") -> Perturbation:
+    """A force on a link that wanders about 0: coloured noise, by its standard deviation in N and its memory."""
+    return add(f"parameter:{link}.force_{axis}", Drift(std, timescale_s))
+
+
+def thrown_ball(speed: Size, *, every: Every = PUSHES) -> Perturbation:
+    """A ball thrown at the base at some m/s; ``thrown.mass``, ``radius`` and ``direction`` say which and whence."""
+    return set_to("parameter:thrown.speed", speed, every=every)
+
+
+def timestep(factor: Size) -> Perturbation:
+    """Period of the physics times a factor: what a result owes to the numbers and not to the world."""
+    return scale("parameter:solver.timestep", factor)
+
+
 def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[str, tuple[Perturbation]]:
     """Return one condition for every strength, by its label: what a severity curve is drawn from.
 
@@ -238,12 +319,39 @@ def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[s
     return {one.label: (one,) for one in found}
 
 
-def each(perturbation: Perturbation, names: Iterable[str]) -> tuple[Perturbation, ...]:
+def sweep(
+    parameters: Parameters, pattern: str = "*", strengths: Iterable[float] = (1.0,)
+) -> dict[str, tuple[Perturbation]]:
+    """Return conditions that take each parameter a pattern means, alone, to either end of its plausible range.
+
+    Args:
+        parameters: of an environment; those without a plausible range are left out.
+        pattern: which of them.
+        strengths: how far on the way to the end.
+
+    >>> from sim2real.testing import EchoEnv
+    >>> list(sweep(EchoEnv().parameters, "gain"))
+    ['set gain to 0.5', 'set gain to 2']
+    """
+    conditions: dict[str, tuple[Perturbation]] = {}
+    strengths = tuple(strengths)
+    for name in matching(pattern, parameters.names(), getattr(parameters, "groups", NO_GROUPS)):
+        spec = parameters.spec(name)
+        for end in spec.plausible or ():
+            if end != spec.nominal:
+                conditions |= severities(set_to(f"parameter:{name}", end), strengths)
+    return conditions
+
+
+def each(
+    perturbation: Perturbation, names: Iterable[str], groups: Groups = NO_GROUPS
+) -> tuple[Perturbation, ...]:
     """Return one perturbation for every name that a pattern means, each with a draw of its own.
 
     Args:
         perturbation: with a pattern as target; any other comes back alone, as it is.
         names: all parameters of an environment.
+        groups: its groups of parts, if the target names one.
 
     >>> [one.target for one in each(mass(Uniform(0.9, 1.1)), ["torso.mass", "gravity.z", "head.mass"])]
     ['parameter:torso.mass', 'parameter:head.mass']
@@ -251,7 +359,7 @@ def each(perturbation: Perturbation, names: Iterable[str]) -> tuple[Perturbation
     side, _, pattern = perturbation.target.partition(":")
     if side != "parameter" or isinstance(perturbation.amount, Column):
         return (perturbation,)
-    found = matching(pattern, names)
+    found = matching(pattern, names, groups)
     return tuple(replace(perturbation, target=f"parameter:{name}") for name in found) or (perturbation,)
 
 

@@ -17,6 +17,16 @@ from sim2real.perturb.parameters import Parameters, describe
 from sim2real.perturb.presets import PRESETS
 from sim2real.perturb.schedules import Schedule
 
+PARAMETER_HEAD = (
+    "parameter",
+    "unit",
+    "nominal",
+    "plausible",
+    "possible",
+    "what it is",
+    "source of the plausible range",
+)
+
 
 def page() -> str:
     """Return the page as Markdown."""
@@ -33,9 +43,11 @@ def page() -> str:
     parts = [
         "# Perturbations",
         "A perturbation is target × operation × amount × every × strength, a frozen value. A condition is a tuple "
-        "of them. `sim2real list perturbations` lists what there is; this page says what each of it is.",
+        "of them. `sim2real list perturbations` lists what there is; this page says what each of it is. "
+        "`sim2real list parameters --env ID` lists the numbers of a simulation that can be perturbed, each with the "
+        "range that is plausible for a real robot and its source; [those of Walk](parameters.md) are here, too.",
         "## Targets",
-        _table(
+        markdown(
             ("target", "means"),
             [
                 ("`observation`, `action`", "all of it"),
@@ -44,20 +56,21 @@ def page() -> str:
                 ("`parameter:ground.friction`", "a number of the simulation"),
                 ("`parameter:*.strength`", "all that match, by one draw, each about its own nominal value"),
                 ("`parameter:{left,right}_knee.kp`", "either of them"),
+                ("`parameter:legs.kp`", "all members of a group of the robot's, by one draw"),
             ],
         ),
         "## Operations",
-        _table(("name", "what it does", "amount that changes nothing"), operations),
+        markdown(("name", "what it does", "amount that changes nothing"), operations),
         "## Amounts",
         "A number, or one of these.",
-        _table(("amount", "what it is"), map(_entry, amounts)),
+        markdown(("amount", "what it is"), map(_entry, amounts)),
         "## Every: when",
         '`"step"`, `"episode"`, or one of these.',
-        _table(("every", "what it is"), map(_entry, times)),
+        markdown(("every", "what it is"), map(_entry, times)),
         "## Drawn together",
-        _table(("function", "what it gives"), _functions(posterior)),
+        markdown(("function", "what it gives"), _functions(posterior)),
         "## Catalogue",
-        _table(("function", "what it is"), _functions(catalogue)),
+        markdown(("function", "what it is"), _functions(catalogue)),
         "## Presets",
         "`preset(NAME)` gives the condition. Recipes are written for the robot of their source.",
     ]
@@ -70,18 +83,25 @@ def page() -> str:
     parts += [
         "## Curricula",
         "A curriculum yields the condition of the next episode, for `Perturbed.become`, and is told its score.",
-        _table(("curriculum", "what it is"), map(_entry, kinds)),
+        markdown(("curriculum", "what it is"), map(_entry, kinds)),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def parameter_table(parameters: Parameters) -> str:
-    """Return the parameters of an environment as a Markdown table."""
-    rows = [
-        (f"`{row.name}`", row.unit, row.nominal, f"{row.low:.4g} to {row.high:.4g}", row.doc)
+def parameter_rows(parameters: Parameters) -> list[tuple[str, ...]]:
+    """Return the parameters of an environment, one row for those of a kind, in the order of `PARAMETER_HEAD`."""
+    return [
+        (
+            row.name,
+            row.unit,
+            row.nominal,
+            row.plausible,
+            f"{row.low:.4g} to {row.high:.4g}",
+            row.doc,
+            row.source,
+        )
         for row in describe(parameters)
     ]
-    return _table(("parameter", "unit", "nominal", "bounds", "what it is"), rows)
 
 
 def _functions(module: ModuleType) -> list[tuple[str, str]]:
@@ -108,9 +128,14 @@ def _code(sentence: str) -> str:
     return re.sub(r"AMOUNT|TARGET", lambda found: f"*{found[0].lower()}*", sentence)
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+def markdown(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """Return a table."""
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(_escaped(cell) for cell in line) + " |" for line in lines)
+
+
+def _escaped(cell: str) -> str:
+    return re.sub(r"^\*|\|", r"\\\g<0>", cell)
 
 
 if __name__ == "__main__":

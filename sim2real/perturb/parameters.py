@@ -2,12 +2,19 @@
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from types import MappingProxyType
 from typing import NamedTuple, Protocol
 
 from sim2real.errors import Sim2RealError
+
+Groups = Mapping[str, tuple[str, ...]]
+"""What comes before the last dot of parameter names, by the name of a group: legs -> left_hip, left_knee ..."""
+
+NO_GROUPS: Groups = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +29,11 @@ class Parameter:
         doc: one sentence that says what it does.
         transient: setting it acts once, at that moment, and leaves nothing to restore (a velocity kick).
         live: whether a change acts at once; otherwise it acts from the next reset on.
+        plausible: least and largest value that a real robot or laboratory may show, None if nobody said.
+        source: where the plausible range comes from.
 
     Raises:
-        Sim2RealError: if the nominal value lies outside the bounds.
+        Sim2RealError: if the nominal value lies outside the bounds, or the plausible range is not between them.
     """
 
     nominal: float
@@ -34,6 +43,8 @@ class Parameter:
     doc: str
     transient: bool = False
     live: bool = True
+    plausible: tuple[float, float] | None = None
+    source: str = ""
 
     def __post_init__(self) -> None:
         for name in ("nominal", "low", "high"):
@@ -43,10 +54,18 @@ class Parameter:
                 f"A parameter's nominal value must lie within its bounds: {self.nominal} is not in "
                 f"[{self.low}, {self.high}]."
             )
+        if self.plausible is not None:
+            least, most = map(float, self.plausible)
+            object.__setattr__(self, "plausible", (least, most))
+            if not (self.low <= least <= self.nominal <= most <= self.high):
+                raise Sim2RealError(
+                    f"A plausible range lies within a parameter's bounds and holds its nominal value: "
+                    f"[{least}, {most}] does not fit {self.nominal} in [{self.low}, {self.high}]."
+                )
 
 
 class Parameters(Protocol):
-    """The parameters of one environment."""
+    """The parameters of one environment; an attribute ``groups``, if there is one, names parts together."""
 
     def names(self) -> tuple[str, ...]:
         """Return every name."""
@@ -70,16 +89,42 @@ def any_of(names: Iterable[str]) -> str:
     return "{" + ",".join(names) + "}"
 
 
-def matching(pattern: str, names: Iterable[str]) -> list[str]:
+def matching(pattern: str, names: Iterable[str], groups: Groups = NO_GROUPS) -> list[str]:
     """Return the names a pattern means: ``*``, ``?`` and ``[ab]`` as in a shell, ``{a,b}`` for either.
+
+    What matches no name may begin with a group, which stands for each of its members.
 
     >>> matching("{left,right}_knee.k?", ["left_knee.kp", "right_knee.kd", "left_hip.kp"])
     ['left_knee.kp', 'right_knee.kd']
+    >>> matching("legs.kp", ["left_knee.kp", "elbow.kp"], {"legs": ("left_hip", "left_knee")})
+    ['left_knee.kp']
     """
-    patterns = [pattern]
-    while braces := re.search(r"\{([^{}]*)\}", patterns[0]):
-        patterns = [one.replace(braces[0], choice, 1) for one in patterns for choice in braces[1].split(",")]
-    return [name for name in names if any(fnmatchcase(name, one) for one in patterns)]
+    names = tuple(names)
+    found: set[str] = set()
+    for one in globs(pattern):
+        direct = [name for name in names if fnmatchcase(name, one)]
+        group, _, last = one.rpartition(".")
+        members = () if direct else groups.get(group, ())
+        found |= {
+            *direct,
+            *(name for part in members for name in names if fnmatchcase(name, f"{part}.{last}")),
+        }
+    return [name for name in names if name in found]
+
+
+@cache
+def globs(pattern: str) -> tuple[str, ...]:
+    """Return a pattern without braces for every choice that its braces leave.
+
+    >>> globs("{left,right}_knee.k?")
+    ('left_knee.k?', 'right_knee.k?')
+    """
+    braces = re.search(r"\{([^{}]*)\}", pattern)
+    if braces is None:
+        return (pattern,)
+    return tuple(
+        one for choice in braces[1].split(",") for one in globs(pattern.replace(braces[0], choice, 1))
+    )
 
 
 class Row(NamedTuple):
@@ -89,44 +134,54 @@ class Row(NamedTuple):
         name: with ``*`` for what differs between parameters of one sentence ("*.mass").
         unit: SI unit, "" where there is none.
         nominal: as text, a range where they differ.
+        plausible: as text, from the least to the most of any of them, "" where nobody said.
         low: smallest possible value of any of them.
         high: largest possible value of any of them.
         doc: what it does.
+        source: where the plausible ranges come from.
         members: how many parameters this stands for.
     """
 
     name: str
     unit: str
     nominal: str
+    plausible: str
     low: float
     high: float
     doc: str
+    source: str
     members: int
 
 
 def describe(parameters: Parameters) -> tuple[Row, ...]:
     """Return what there is to perturb, parameters of one kind in one row, in the order of their names().
 
-    Parameters are of one kind if what follows the last dot of their names, their unit and their sentence
+    Parameters are of one kind if what follows the last dot of their names, their unit and their sentences
     are the same.
     """
-    kinds: dict[tuple[str, str, str], list[str]] = {}
+    kinds: dict[tuple[str, ...], list[str]] = {}
     for name in parameters.names():
         spec = parameters.spec(name)
-        kinds.setdefault((name.rpartition(".")[2], spec.unit, spec.doc), []).append(name)
+        kinds.setdefault((name.rpartition(".")[2], spec.unit, spec.doc, spec.source), []).append(name)
     rows = []
-    for (last, unit, doc), names in kinds.items():
+    for (last, unit, doc, source), names in kinds.items():
         specs = [parameters.spec(name) for name in names]
-        least, most = (f"{pick(spec.nominal for spec in specs):.4g}" for pick in (min, max))
         rows.append(
             Row(
                 name=names[0] if len(names) == 1 else f"*.{last}",
                 unit=unit,
-                nominal=least if least == most else f"{least} to {most}",
+                nominal=_span(spec.nominal for spec in specs),
+                plausible=_span(end for spec in specs for end in spec.plausible or ()),
                 low=min(spec.low for spec in specs),
                 high=max(spec.high for spec in specs),
                 doc=doc,
+                source=source,
                 members=len(names),
             )
         )
     return tuple(rows)
+
+
+def _span(values: Iterable[float]) -> str:
+    ends = sorted(values)
+    return " to ".join(dict.fromkeys(f"{end:.4g}" for end in (*ends[:1], *ends[-1:])))

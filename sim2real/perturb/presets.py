@@ -15,6 +15,7 @@ from sim2real.perturb.amounts import Amount, Choice, Interval, Normal, Uniform
 from sim2real.perturb.catalogue import each, friction, latency, mass, sensor_latency
 from sim2real.perturb.perturbation import Every, Perturbation, add, hold, scale, set_to
 from sim2real.perturb.posterior import joint_samples, jointly
+from sim2real.plugins import plugin, plugins
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ def preset(name: str, names: Iterable[str] | None = None) -> tuple[Perturbation,
     """Return the condition of a preset.
 
     Args:
-        name: one of `PRESETS`.
+        name: one of `PRESETS`, or of a plug-in in the entry point group ``sim2real.presets``.
         names: all parameters of an environment. With them, each one that a pattern means gets a draw of its
             own, as most recipes do; without, one draw moves all of them together.
 
@@ -48,9 +49,10 @@ def preset(name: str, names: Iterable[str] | None = None) -> tuple[Perturbation,
     >>> preset("medium")[0].label
     'set actuator.latency_s to 0.15'
     """
-    if name not in PRESETS:
-        raise Sim2RealError(f"There is no preset '{name}'.{nearest(name, PRESETS)}")
-    condition = PRESETS[name].condition
+    found = PRESETS.get(name) or plugin("presets", name)
+    if not isinstance(found, Preset):
+        raise Sim2RealError(f"There is no preset '{name}'.{nearest(name, [*PRESETS, *plugins('presets')])}")
+    condition = found.condition
     if names is None:
         return condition
     names = tuple(names)

@@ -9,10 +9,12 @@ from sim2real.policies.balance import balance
 from sim2real.policies.binding import BoundPolicy, ContractBinding, Policy
 from sim2real.policies.builtin import hold, random, zero
 from sim2real.policies.contract import Contract, Term
+from sim2real.policies.crouch import crouch
+from sim2real.policies.expert import expert
 from sim2real.policies.files import PolicyFile, file, glob, scripted
 from sim2real.policies.native import Mlp, save
 
 __all__ = [
     "BoundPolicy", "Contract", "ContractBinding", "Mlp", "Policy", "PolicyFile", "Term",
-    "balance", "file", "glob", "hold", "random", "save", "scripted", "zero",
+    "balance", "crouch", "expert", "file", "glob", "hold", "random", "save", "scripted", "zero",
 ]  # fmt: skip

@@ -13,25 +13,29 @@ Array = NDArray[np.float64]
 GRAVITY_M_S2 = 9.81
 
 
-def balance(env: Any, *, frequency_rad_s: float = 4.0, damping_ratio: float = 1.0) -> Policy:
+def balance(
+    env: Any, *, frequency_rad_s: float = 4.0, damping_ratio: float = 1.0, pose_rad: Array | None = None
+) -> Policy:
     """Return a controller that keeps the centre of mass over the feet, by joint targets.
 
     A virtual spring and damper pull the centre of mass, at c from above the middle of the soles, with the
     force F = −m (ω² + g/h) c − 2 ζ ω m ċ; the g/h cancels gravity's pull on an inverted pendulum of height h.
     F is held to what the soles can give before they tip, m g d / h for a support that reaches d. Its joint
-    torques become offsets τ / kp of the default pose, which is the zero of the actions:
+    torques become offsets τ / kp of the pose:
 
     * forward, τ = Jᵀ F / 2 in each leg, with J the Jacobian of the centre of mass over a foot that stays flat: the
       ankles do the work;
     * sideways, the feet are narrow and far apart, so the hips shift load from one to the other: legs and pelvis move
       as a parallelogram, and the motion's virtual work, without the ankles' roll, gives τ.
 
-    All Jacobians are those of the default pose, computed once from the robot's description.
+    All Jacobians are those of the pose, computed once from the robot's description.
 
     Args:
         env: an environment of this package with two feet, under position control.
         frequency_rad_s: natural frequency ω of the closed loop.
         damping_ratio: its ζ.
+        pose_rad: the joints' angles (n,) in the pose to be kept, with the soles flat; None for the default pose,
+            which is the zero of the actions.
 
     Raises:
         Sim2RealError: an environment without feet or without joint targets.
@@ -40,7 +44,8 @@ def balance(env: Any, *, frequency_rad_s: float = 4.0, damping_ratio: float = 1.
     robot = getattr(getattr(unwrapped, "sim", None), "robot", None)
     if robot is None or not robot.feet or unwrapped.control != "position":
         raise Sim2RealError("'balance' needs one of this package's environments with feet and joint targets.")
-    names, pose, tree = unwrapped.joint_names, unwrapped.default_pose.copy(), robot.tree
+    names, tree = unwrapped.joint_names, robot.tree
+    pose = np.array(unwrapped.default_pose if pose_rad is None else pose_rad)
     feet = [tree.index[foot] for foot in robot.feet]
 
     def look(angles: Array) -> tuple[Array, Array]:
@@ -84,6 +89,7 @@ def balance(env: Any, *, frequency_rad_s: float = 4.0, damping_ratio: float = 1.
     off_middle = centre[:2] - middle
     from_feet = (centre_by_joint - soles_by_joint[:, :, :3, 3].mean(axis=1).T)[:2]
     to_action = -torque_by_force / (unwrapped.kp * unwrapped.action_scale)[:, None]
+    held = (pose - unwrapped.action_offset) / unwrapped.action_scale
     terms = unwrapped.observation_terms
     gyro, gravity = terms["gyro"], terms["projected_gravity"]
     position, velocity = terms["joint_position"], terms["joint_velocity"]
@@ -93,7 +99,7 @@ def balance(env: Any, *, frequency_rad_s: float = 4.0, damping_ratio: float = 1.
         offset = off_middle + from_feet @ (observation[position] - pose) + height_m * down[:2]
         drift = from_feet @ observation[velocity] + height_m * np.array([rate[1], -rate[0]])
         pull = np.clip(stiffness * offset + damping * drift, -strongest, strongest)
-        action: Array = to_action @ pull
+        action: Array = held + to_action @ pull
         return action
 
     return act

@@ -40,6 +40,8 @@ def hold(env: Any) -> Policy:
     robot = env.unwrapped
     if not hasattr(robot, "default_pose"):
         raise Sim2RealError(f"'hold' needs a default_pose, which {type(robot).__name__} has not.")
+    if env.action_space.shape != robot.default_pose.shape:
+        raise Sim2RealError("'hold' needs one action per joint; 'zero' keeps an arm where it is ready.")
     pose, unit, zero = np.array(robot.default_pose), robot.action_scale, robot.action_offset
     if robot.control == "position":
         held = (pose - zero) / unit

@@ -16,13 +16,17 @@ from sim2real.perturb import Condition
 from sim2real.policies import factories, native
 from sim2real.policies.binding import BoundPolicy, Policy, SpaceBinding
 from sim2real.policies.contract import Contract
+from sim2real.safety import Shield
 
 _KINDS = {".safetensors": "native", ".pt": "TorchScript", ".onnx": "ONNX", ".zip": "Stable-Baselines3"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
-    """One policy: where it is, the contract it runs under, and a sha256 of all that decides what it does."""
+    """One policy: where it is, the contract it runs under, and a sha256 of all that decides what it does.
+
+    Between it and the environment stand ``shields``, in order; the sha256 is that of the policy alone.
+    """
 
     source: str
     kind: str
@@ -30,6 +34,18 @@ class PolicyFile:
     sha256: str
     contract: Contract
     options: str = "{}"
+    shields: tuple[Shield, ...] = ()
+
+    def behind(self, *shields: Shield) -> "PolicyFile":
+        """Return the same policy behind shields, which see its actions in this order.
+
+        Raises:
+            Sim2RealError: if two are of one kind.
+        """
+        names = [shield.name for shield in shields]
+        if len(set(names)) < len(names):
+            raise Sim2RealError(f"A policy stands behind one shield of a kind, not {', '.join(names)}.")
+        return replace(self, shields=shields)
 
     @property
     def needs_trust(self) -> bool:

@@ -14,6 +14,9 @@ from sim2real.study.study import NOMINAL, Reference
 
 Kinds = Mapping[tuple[str, str], HeldOutKind]
 
+SAFETY = ("safe_share", "cost", "interventions")
+"""Metrics of safety, drawn against severity wherever anything counts them."""
+
 KEPT = 0.9
 """Share of the nominal metric that counts as holding."""
 
@@ -60,19 +63,20 @@ class SeverityCurve:
 def severity_curves(
     table: Table, policies: Sequence[str], kinds: Kinds
 ) -> tuple[tuple[SeverityCurve, ...], tuple[SeverityCurve, ...]]:
-    """Return the curves of the study's metric, and those of others that published numbers measure.
+    """Return the curves of the study's metric, and those of others: what safety costs, what was published.
 
     Args:
         table: the records.
         policies: whose lines are wanted.
         kinds: how each (policy, condition) relates to the policy's training.
     """
-    published = dict.fromkeys((one.target, one.metric) for one in table.study.references)
+    published = [(one.target, one.metric) for one in table.study.references]
     own, others = [], []
     for family in grouped(table):
         own.append(_curve(table, family, table.study.metric, policies, kinds))
-        for target, metric in published:
-            if target == family.target and metric in table.metrics and metric != table.study.metric:
+        wanted = [*SAFETY, *(metric for target, metric in published if target == family.target)]
+        for metric in dict.fromkeys(wanted):
+            if metric in table.metrics and metric != table.study.metric:
                 others.append(_curve(table, family, metric, policies, kinds))
     return tuple(one for one in own if one.lines), tuple(one for one in others if one.lines)
 
@@ -82,7 +86,8 @@ def grouped(table: Table) -> tuple[Family, ...]:
     facts = table.meta.get("parameters", {})
     conditions = {label: tuple(condition) for label, condition in table.study.conditions.items()}
     nominals = {name: fact["nominal"] for name, fact in facts.items()}
-    return families(conditions, nominals, {name: fact["unit"] for name, fact in facts.items()})
+    units = {name: fact["unit"] for name, fact in facts.items()}
+    return families(conditions, nominals, units, table.meta.get("groups", {}))
 
 
 def _curve(table: Table, family: Family, metric: str, policies: Sequence[str], kinds: Kinds) -> SeverityCurve:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +89,22 @@ class Challenges:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Price:
+    """What shields cost a policy and what they save: behind them against without, on the same episodes."""
+
+    policy: str  # behind shields
+    bare: str  # the same training runs without
+    shields: tuple[str, ...]
+    perturbed: bool  # over all perturbed conditions, or in the nominal world
+    interventions: Estimate  # share of steps
+    success: Difference
+    returns: Difference
+    bare_return: float
+    cost: Difference
+    bare_cost: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Gate:
     """A figure that is not shown, and why."""
 
@@ -147,6 +163,7 @@ class Figures:
     held_out: tuple[HeldOut, ...]
     comparisons: tuple[Comparison, ...]
     challenges: tuple[Challenges, ...]
+    prices: tuple[Price, ...]
     failures: Failures
     cells: tuple[Cell, ...]
     samples: tuple[Sample, ...]
@@ -203,6 +220,7 @@ def figures(table: Table) -> Figures:
         held_out=rows,
         comparisons=_comparisons(table, passed, held),
         challenges=tuple(_challenges(table, policy, held) for policy in passed),
+        prices=tuple(_prices(table)),
         failures=_failures(table),
         cells=tuple(_cell(table, policy, label) for policy in study.policies for label in study.conditions),
         samples=_samples(table, rows),
@@ -223,7 +241,8 @@ def _kind(table: Table, policy: str, label: str) -> HeldOutKind:
     """Return how the condition relates to the training of a policy; one run that saw it is enough."""
     condition = tuple(table.study.conditions[label])
     nominals = {name: fact["nominal"] for name, fact in table.meta.get("parameters", {}).items()}
-    kinds = [held_out_kind(condition, run.seen, nominals) for run in table.study.policies[policy]]
+    groups = table.meta.get("groups", {})
+    kinds = [held_out_kind(condition, run.seen, nominals, groups) for run in table.study.policies[policy]]
     return next((kind for kind in ("in-distribution", "undeclared") if kind in kinds), kinds[0])
 
 
@@ -313,6 +332,8 @@ def _comparisons(
     for second in policies[1:]:
         first = policies[0]
         common = tuple(label for label in table.perturbed if {(first, label), (second, label)} <= set(held))
+        files = [[run.sha256 for run in table.study.policies[policy]] for policy in (first, second)]
+        same = files[0] == files[1]  # and only what they stand behind differs
         if common:
             averages = [mean(table.stacked(policy, common), axis=1) for policy in (second, first)]
             nominal = [table.values(policy, NOMINAL) for policy in (second, first)]
@@ -320,8 +341,8 @@ def _comparisons(
                 Comparison(
                     first=first,
                     second=second,
-                    nominal=_difference(table, *nominal, same_runs=False),
-                    held_out=_difference(table, *averages, same_runs=False, averaged=True),
+                    nominal=_difference(table, *nominal, same_runs=same),
+                    held_out=_difference(table, *averages, same_runs=same, averaged=True),
                     conditions=len(common),
                     declared=_declared(table, first) and _declared(table, second),
                 )
@@ -377,6 +398,37 @@ def _worst(table: Table, stacked: NDArray[np.float64]) -> Estimate:
     order = np.argsort(mean(stacked, axis=(0, 2)))
     worst = order[: math.ceil(WORST_SHARE * len(order))]
     return table.estimate(mean(stacked[:, worst], axis=1))
+
+
+def _prices(table: Table) -> Iterator[Price]:
+    """Compare every policy behind shields with the same files without."""
+    for policy, runs in table.study.policies.items():
+        for bare, same in table.study.policies.items():
+            if runs[0].shields and same == tuple(run.behind() for run in runs):
+                for labels in filter(None, ((NOMINAL,), table.perturbed)):
+                    yield _price(table, policy, bare, labels)
+
+
+def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Price:
+    def averaged(label: str, metric: str) -> NDArray[np.float64]:
+        return mean(table.stacked(label, labels, metric), axis=1)
+
+    def against(metric: str) -> Difference:
+        return difference(averaged(policy, metric), averaged(bare, metric), table.rng(), same_runs=True)
+
+    share = averaged(policy, "interventions") / averaged(policy, "length")
+    return Price(
+        policy=policy,
+        bare=bare,
+        shields=tuple(shield.name for shield in table.study.policies[policy][0].shields),
+        perturbed=labels != (NOMINAL,),
+        interventions=mean_estimate(share, table.rng()),
+        success=against("success"),
+        returns=against("return"),
+        bare_return=float(np.nanmean(averaged(bare, "return"))),
+        cost=against("cost"),
+        bare_cost=float(np.nanmean(averaged(bare, "cost"))),
+    )
 
 
 def _failures(table: Table) -> Failures:

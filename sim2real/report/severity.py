@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sim2real.perturb import Amount, Condition, Drift, Normal, Perturbation, Uniform
 from sim2real.perturb.operations import OPERATIONS
-from sim2real.perturb.parameters import matching
+from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.study.study import NOMINAL
 
 
@@ -33,7 +33,10 @@ class Family:
 
 
 def families(
-    conditions: Mapping[str, Condition], nominals: Mapping[str, float], units: Mapping[str, str]
+    conditions: Mapping[str, Condition],
+    nominals: Mapping[str, float],
+    units: Mapping[str, str],
+    parts: Groups = NO_GROUPS,
 ) -> tuple[Family, ...]:
     """Group the conditions with exactly one perturbation by target, operation, redrawing and kind of amount.
 
@@ -44,18 +47,21 @@ def families(
     for label, condition in conditions.items():
         if label != NOMINAL and len(condition) == 1 and isinstance(condition[0], Perturbation):
             item = condition[0]
-            x = _severity(item, _nominal(item, nominals))
+            x = _severity(item, _nominal(item, nominals, parts))
             if x is not None:
                 groups[item.target, item.operation, str(item.every), _kind(item)].setdefault(x, (label, item))
     return tuple(
-        _family({x: group[x] for x in sorted(group)}, nominals, units)
+        _family({x: group[x] for x in sorted(group)}, nominals, units, parts)
         for group in groups.values()
         if len(group) > 1
     )
 
 
 def _family(
-    group: Mapping[float, tuple[str, Perturbation]], nominals: Mapping[str, float], units: Mapping[str, str]
+    group: Mapping[float, tuple[str, Perturbation]],
+    nominals: Mapping[str, float],
+    units: Mapping[str, str],
+    parts: Groups,
 ) -> Family:
     """Return the family of the conditions at each x."""
     item = next(iter(group.values()))[1]
@@ -63,7 +69,7 @@ def _family(
     name = item.target.removeprefix("parameter:")
     operation = OPERATIONS[item.operation]
     amount = "x" if constant else kind if _width(item) is not None else f"x × {kind}"
-    unit = next((units[known] for known in matching(name, units)), "")
+    unit = next((units[known] for known in matching(name, units, parts)), "")
     axis = {
         "set": name,
         "add": f"added to {name}",
@@ -85,7 +91,7 @@ def _family(
         title=operation.sentence.format(amount=amount, target=name) + item.when,
         axis=axis,
         unit=unit,
-        nominal_x=(_nominal(item, nominals) if item.operation == "set" else operation.identity)
+        nominal_x=(_nominal(item, nominals, parts) if item.operation == "set" else operation.identity)
         if constant
         else 0.0,
         points=tuple((x, label) for x, (label, _) in group.items()),
@@ -127,8 +133,8 @@ def _width(item: Perturbation) -> float | None:
     return amount.high - identity if centred else None
 
 
-def _nominal(item: Perturbation, nominals: Mapping[str, float]) -> float | None:
+def _nominal(item: Perturbation, nominals: Mapping[str, float], parts: Groups) -> float | None:
     """Return the nominal value of the parameter, None if it is unknown or its target names several values."""
     name = item.target.removeprefix("parameter:")
-    values = {nominals[known] for known in matching(name, nominals)}
+    values = {nominals[known] for known in matching(name, nominals, parts)}
     return values.pop() if len(values) == 1 else None

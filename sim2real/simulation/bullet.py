@@ -9,13 +9,14 @@ engine's traps, each with a test that fails without it (``tests/simulation/test_
 * contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients), and
   between robot and another body that body's alone;
 * ground that was soft becomes rigid again only by a rebuild;
+* restitution is swallowed by contacts that are solved before they touch;
 * a reset restores a saved state bit for bit, and a rebuild starts from an empty world.
 """
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,9 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.linktree import rpy_of
+from sim2real.sensors import Vector
 from sim2real.simulation.body import Body
+from sim2real.simulation.engine import Quaternion
 
 
 @contextlib.contextmanager
@@ -50,9 +53,6 @@ except ModuleNotFoundError as error:  # pragma: no cover - only on Pythons witho
         "or `pip install pybullet`, which newer Pythons compile from source for many minutes."
     ) from error
 
-Vector = tuple[float, float, float]
-Quaternion = tuple[float, float, float, float]
-
 _WORLD_FRAME = pybullet.WORLD_FRAME
 _TORQUE = pybullet.TORQUE_CONTROL
 
@@ -64,7 +64,7 @@ def _quaternion(rotation: NDArray[np.float64]) -> Quaternion:
 
 
 class BulletEngine:
-    """One robot, and maybe other bodies, on one infinite plane, stepped at a fixed period.
+    """One robot, and maybe other bodies, on one infinite plane with maybe blocks on it, stepped at a fixed period.
 
     Links and joints are addressed by their index in ``link_names`` and ``joint_names``; index 0 of the links is
     the base. Bodies are addressed by their index among those loaded. Quaternions are (x, y, z, w).
@@ -72,13 +72,19 @@ class BulletEngine:
     Args:
         timestep_s: the physics period.
         gui: open Bullet's window instead of running headless.
+
+    Attributes:
+        timestep_s: the physics period.
+        gravity_m_s2: in world axes.
     """
+
+    UNSUPPORTED: Mapping[str, str] = {}
 
     def __init__(self, timestep_s: float, *, gui: bool = False) -> None:
         self.timestep_s = timestep_s
         with _silence():
             self._client = pybullet.connect(pybullet.GUI if gui else pybullet.DIRECT)
-        self._gravity_m_s2: Vector = (0.0, 0.0, -9.81)
+        self.gravity_m_s2: Vector = (0.0, 0.0, -9.81)
         self._urdf_path = Path(tempfile.gettempdir()) / f"sim2real-{os.getpid()}-{id(self)}.urdf"
 
     # ---- building -----------------------------------------------------------------------------------------
@@ -93,8 +99,12 @@ class BulletEngine:
         joint_position: Sequence[float] = (),
         fixed_base: bool = False,
         bodies: Sequence[Body] = (),
+        blocks: int = 0,
+        block_size_m: Vector = (1.0, 1.0, 1.0),
     ) -> None:
         """Build the world anew around a compiled robot, and remember that state for ``restore``.
+
+        Blocks are parts of the ground, like boxes in size, at first well under its plane; see ``set_block``.
 
         Starting from an empty world makes an episode depend on nothing that was simulated before it.
         """
@@ -107,10 +117,10 @@ class BulletEngine:
             enableFileCaching=0,
             physicsClientId=c,
         )
-        pybullet.setGravity(*self._gravity_m_s2, physicsClientId=c)
+        pybullet.setGravity(*self.gravity_m_s2, physicsClientId=c)
         self.ground_is_soft = False
         plane = pybullet.createCollisionShape(pybullet.GEOM_PLANE, physicsClientId=c)
-        self._ground = pybullet.createMultiBody(0, plane, physicsClientId=c)
+        self._ground = [pybullet.createMultiBody(0, plane, physicsClientId=c)]
         self._urdf_path.write_text(urdf)
         try:
             with _silence():
@@ -123,6 +133,7 @@ class BulletEngine:
                 )
         finally:
             self._urdf_path.unlink()
+        self._free = 0 if fixed_base else 6
         self._index_names(joint_names)
         # Two calls: given damping or activation in the same call, Bullet drops a link's friction and restitution.
         pybullet.changeDynamics(
@@ -143,6 +154,15 @@ class BulletEngine:
         self.set_state(base_position_m, base_quaternion, joint_position)
         self._bodies = [self._build(body) for body in bodies]
         self._body_index = {unique: i for i, (unique, *_) in enumerate(self._bodies)}
+        self._half_block_m = 0.5 * block_size_m[2]
+        if blocks:  # made in one go, as rigid bodies: that takes a fraction of the time, now and in each tick
+            shape = pybullet.createCollisionShape(
+                pybullet.GEOM_BOX, halfExtents=[0.5 * edge for edge in block_size_m], physicsClientId=c
+            )
+            sunken = [(2.0 * i * block_size_m[0], 0.0, -2.0 * block_size_m[2]) for i in range(blocks)]
+            self._ground += pybullet.createMultiBody(
+                0, shape, batchPositions=sunken, useMaximalCoordinates=1, physicsClientId=c
+            )
         self._saved = pybullet.saveState(physicsClientId=c)
 
     def _build(self, body: Body) -> tuple[int, tuple[Vector, Quaternion], tuple[Vector, Quaternion]]:
@@ -251,6 +271,17 @@ class BulletEngine:
         )
         return pose
 
+    def surface_of_base(self, heading: NDArray[np.float64], within_m: float = 2.0) -> NDArray[np.float64]:
+        """Return the point (3,) where what flies at the base's centre of mass first meets the robot.
+
+        It is the centre of mass itself where nothing of the robot, or something else first, is in the way.
+        """
+        centre_m = np.array(pybullet.getBasePositionAndOrientation(self._robot, self._client)[0])
+        ((met, _, share, *_),) = pybullet.rayTest(
+            (centre_m - within_m * heading).tolist(), centre_m.tolist(), physicsClientId=self._client
+        )
+        return centre_m - (1.0 - share if met == self._robot else 0.0) * within_m * heading
+
     def base_velocity(self) -> tuple[Vector, Vector]:
         """Return linear (m/s, of the base's centre of mass) and angular velocity (rad/s), in world axes."""
         velocity: tuple[Vector, Vector] = pybullet.getBaseVelocity(self._robot, self._client)
@@ -278,10 +309,12 @@ class BulletEngine:
 
     def ground_contacts(self) -> list[tuple[int, float]]:
         """Return (link index, normal force in N) for every point where the robot touches the ground."""
-        points = pybullet.getContactPoints(
-            bodyA=self._robot, bodyB=self._ground, physicsClientId=self._client
-        )
-        return [(point[3] + 1, point[9]) for point in points]
+        if len(self._ground) == 1:
+            points = pybullet.getContactPoints(
+                bodyA=self._robot, bodyB=self._ground[0], physicsClientId=self._client
+            )
+            return [(point[3] + 1, point[9]) for point in points]
+        return [(link, force_n) for link, touched, force_n in self.contacts() if touched == -1]
 
     def contacts(self) -> list[tuple[int, int, float]]:
         """Return (link index, what it touches, normal force in N) for every point where the robot touches anything.
@@ -295,7 +328,8 @@ class BulletEngine:
             if other == self._robot:
                 touched = point[4] + 1
             else:
-                touched = -1 if other == self._ground else -2 - self._body_index[other]
+                body = self._body_index.get(other)
+                touched = -1 if body is None else -2 - body
             found.append((point[3] + 1, touched, point[9]))
         return found
 
@@ -306,6 +340,17 @@ class BulletEngine:
         )
 
     # ---- bodies -------------------------------------------------------------------------------------------
+
+    def add_body(self, body: Body) -> None:
+        """Put one more body into the running world, as the last; ``load`` has to come before the next ``restore``."""
+        self._bodies.append(self._build(body))
+        self._body_index[self._bodies[-1][0]] = len(self._bodies) - 1
+
+    def remove_last_body(self) -> None:
+        """Take the last body out of the running world."""
+        unique, *_ = self._bodies.pop()
+        del self._body_index[unique]
+        pybullet.removeBody(unique, physicsClientId=self._client)
 
     def set_body(
         self,
@@ -353,6 +398,45 @@ class BulletEngine:
             rollingFriction=rolling_m, spinningFriction=spinning_m, physicsClientId=self._client,
         )  # fmt: skip
 
+    def bias_forces(
+        self,
+        joint_position: Sequence[float],
+        joint_velocity: Sequence[float],
+        *,
+        gravity_m_s2: Sequence[float],
+        spin_rad_s: Sequence[float] = (0.0, 0.0, 0.0),
+    ) -> NDArray[np.float64]:
+        """Return h of M q̈ + h = τ: what gravity, Coriolis and centrifugal forces ask of the joints and of the base.
+
+        Rows are those of ``mass_matrix``: a free base first, its torque and then its force, both in the axes of
+        its inertia. The base's state is an argument, so this holds for an observed state as well as for the true
+        one; its velocity is not, as the same laws hold in every uniformly moving frame.
+
+        Bullet's inverse dynamics takes gravity as given in the base's principal axes, so that is how it is
+        given here, for as long as the call lasts.
+
+        Args:
+            joint_position: (n,) rad, in the order of the description.
+            joint_velocity: (n,) rad/s.
+            gravity_m_s2: (3,) in the base's frame.
+            spin_rad_s: angular velocity of a free base (3,) in its frame.
+        """
+        free = self._free
+        to_principal = pybullet.invertTransform((0.0, 0.0, 0.0), self._inertial_in_base[1])
+        down, spin = (
+            pybullet.multiplyTransforms(*to_principal, vector, (0.0, 0.0, 0.0, 1.0))[0]
+            for vector in (gravity_m_s2, spin_rad_s)
+        )
+        position, velocity = list(joint_position), list(joint_velocity)
+        if free:
+            position, velocity = [0.0] * 7 + position, [*spin, 0.0, 0.0, 0.0, *velocity]
+        pybullet.setGravity(*down, physicsClientId=self._client)
+        force = pybullet.calculateInverseDynamics(
+            self._robot, position, velocity, [0.0] * len(velocity), physicsClientId=self._client
+        )
+        pybullet.setGravity(*self.gravity_m_s2, physicsClientId=self._client)
+        return np.array((*force[free // 2 : free], *force[: free // 2], *force[free:]))
+
     # ---- stepping -----------------------------------------------------------------------------------------
 
     def tick(self, torque_nm: Sequence[float]) -> None:
@@ -381,7 +465,7 @@ class BulletEngine:
 
     def set_gravity(self, gravity_m_s2: Vector) -> None:
         """Set the gravity vector in world axes; the ground stays the plane z = 0."""
-        self._gravity_m_s2 = gravity_m_s2
+        self.gravity_m_s2 = gravity_m_s2
         pybullet.setGravity(*gravity_m_s2, physicsClientId=self._client)
 
     def set_ground(
@@ -393,10 +477,20 @@ class BulletEngine:
         rolling and spinning it takes r₁ μ₂ + r₂ μ₁; the robot's r are 0, so these too are the ground's: the
         torque that a contact resists with, per newton of its normal force.
         """
-        pybullet.changeDynamics(
-            self._ground, -1, lateralFriction=friction, restitution=restitution,
-            rollingFriction=rolling_m, spinningFriction=spinning_m, physicsClientId=self._client,
-        )  # fmt: skip
+        for ground in self._ground:
+            pybullet.changeDynamics(
+                ground, -1, lateralFriction=friction, restitution=restitution,
+                rollingFriction=rolling_m, spinningFriction=spinning_m, physicsClientId=self._client,
+            )  # fmt: skip
+
+    def let_ground_bounce(self) -> None:
+        """Let restitution give back all it should; for a world in which nothing has been simulated yet.
+
+        Bullet solves contacts before they touch, so that they just touch after a tick, and swallows a bounce on the
+        way: all of it at short periods. With this they are solved when they touch.
+        """
+        for ground in self._ground:
+            pybullet.changeDynamics(ground, -1, contactProcessingThreshold=0.0, physicsClientId=self._client)
 
     def set_ground_softness(self, compliance_m_n: float, damping_ns_m: float) -> None:
         """Make every contact point a spring and damper; 0 leaves a rigid ground rigid.
@@ -406,10 +500,37 @@ class BulletEngine:
         """
         if compliance_m_n > 0.0 or self.ground_is_soft:
             self.ground_is_soft = True
-            pybullet.changeDynamics(
-                self._ground, -1, contactStiffness=1.0 / max(compliance_m_n, 1e-9), contactDamping=damping_ns_m,
-                physicsClientId=self._client,
-            )  # fmt: skip
+            for ground in self._ground:
+                pybullet.changeDynamics(
+                    ground, -1, contactStiffness=1.0 / max(compliance_m_n, 1e-9), contactDamping=damping_ns_m,
+                    physicsClientId=self._client,
+                )  # fmt: skip
+
+    def set_block(self, block: int, top_m: Vector) -> None:
+        """Put the middle of a block's top somewhere in the world."""
+        centre_m = (*top_m[:2], top_m[2] - self._half_block_m)
+        pybullet.resetBasePositionAndOrientation(
+            self._ground[1 + block], centre_m, (0, 0, 0, 1), physicsClientId=self._client
+        )
+
+    def set_timestep(self, timestep_s: float) -> None:
+        """Set the physics period."""
+        self.timestep_s = timestep_s
+        pybullet.setPhysicsEngineParameter(fixedTimeStep=timestep_s, physicsClientId=self._client)
+
+    def set_link_contact(
+        self, link: int, *, compliance_m_n: float, damping_ns_m: float, spinning_m: float = 0.0
+    ) -> None:
+        """Make every contact point of a link a spring and damper, and let it resist spinning, as a rubber pad does.
+
+        Two flat rigid faces may share their force between their corners in any way; springs share it evenly, so that
+        a grip holds what its friction can bear. The resistance is that of `set_ground`: against a body of friction μ
+        it is the torque μ spinning_m per newton of normal force. Rubber does not bounce.
+        """
+        pybullet.changeDynamics(
+            self._robot, link - 1, restitution=0.0, contactStiffness=1.0 / compliance_m_n, contactDamping=damping_ns_m,
+            spinningFriction=spinning_m, physicsClientId=self._client,
+        )  # fmt: skip
 
     def set_solver_iterations(self, count: int) -> None:
         """Set how often the solver goes over the constraints in a tick; Bullet's own number is 50."""

@@ -1,13 +1,18 @@
-"""What pushes a robot from outside: kicks, forces and torques on its links, the air."""
+"""What pushes a robot from outside: kicks, forces and torques on its links, the air, a ball thrown at it."""
 
 import math
 from collections.abc import Mapping
 from functools import partial
 
+import numpy as np
+
+from sim2real.linktree import Inertial, Shape, pose_of
 from sim2real.perturb.parameters import Parameter
 from sim2real.sensors import Vector
-from sim2real.simulation.bullet import BulletEngine
+from sim2real.simulation.body import Body
+from sim2real.simulation.engine import Engine
 from sim2real.simulation.inertials import AXES
+from sim2real.simulation.scene import Scene
 from sim2real.simulation.setters import Setter, attribute, element
 from sim2real.simulation.table import ParameterTable
 
@@ -16,20 +21,25 @@ AIR_KG_M3 = 1.225
 
 STILL = (0.0, 0.0, 0.0)
 
+THROW_M = 0.5
+"""How far a ball flies before it meets the robot."""
+
 
 class Disturbances:
     """Forces that act until changed, on any link of the description, in world axes.
 
     Args:
         engine: what they act in.
-        centres: of each link, the index of the engine's link it is part of, and its centre of mass in that one's frame.
 
     Attributes:
+        centres: of each link, the index of the engine's link it is part of, and its centre of mass in that one's frame.
         drag_area_m2: where above 0, ``blow`` has to be called before each control step.
     """
 
-    def __init__(self, engine: BulletEngine, centres: Mapping[str, tuple[int, list[float]]]) -> None:
-        self._engine, self._centres = engine, centres
+    centres: Mapping[str, tuple[int, list[float]]]
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
         self._wrenches: dict[str, list[float]] = {}  # per link: force, then torque, while not zero
         self.drag_area_m2, self._wind_m_s = 0.0, [0.0, 0.0, 0.0]
         self._draught: tuple[list[float], list[float]]  # force, and where on the base it acts
@@ -51,7 +61,7 @@ class Disturbances:
     def push(self) -> None:
         """Push for the coming tick."""
         for link, wrench in self._wrenches.items():
-            index, point_m = self._centres[link]
+            index, point_m = self.centres[link]
             if any(wrench[:3]):
                 self._engine.apply_force(index, wrench[:3], point_m)
             if any(wrench[3:]):
@@ -101,7 +111,7 @@ class Disturbances:
             ("force", "N", 1e5, "A force on the link's centre of mass along"),
             ("torque", "N m", 1e4, "A torque on the link about"),
         )
-        for link in self._centres:
+        for link in self.centres:
             for kind, (field, unit, most, doc) in enumerate(kinds):
                 for i, axis in enumerate(AXES):
                     spec = Parameter(
@@ -112,3 +122,53 @@ class Disturbances:
                         doc=f"{doc} world {axis}, until changed.",
                     )
                     table.add(f"{link}.{field}_{axis}", spec, self._wrench(link, 3 * kind + i))
+
+
+class Thrower:
+    """Throws a ball at the robot: where its surface is in front of the base's centre of mass.
+
+    The ball starts with the base's velocity, the speed at which it is to come closer, and as much upwards as
+    gravity takes on the way. It rolls on until the next throw or reset.
+
+    Attributes:
+        mass_kg, radius_m: of the ball, which is solid; at first those of a handball.
+        direction_rad: heading in which it flies.
+    """
+
+    def __init__(self, engine: Engine, scene: Scene) -> None:
+        self._engine, self._scene = engine, scene
+        self.mass_kg, self.radius_m, self.direction_rad = 0.45, 0.095, 0.0
+
+    def throw(self, speed_m_s: float) -> None:
+        """Throw the ball; at no speed, do not."""
+        if not speed_m_s:
+            return
+        heading = np.array([math.cos(self.direction_rad), math.sin(self.direction_rad), 0.0])
+        way_m = THROW_M + self.radius_m
+        start_m = self._engine.surface_of_base(heading) - way_m * heading
+        velocity_m_s = self._engine.base_velocity()[0] + speed_m_s * heading
+        # n ticks of T s fall by g T² n (n + 1) / 2.
+        time_s = THROW_M / speed_m_s + self._engine.timestep_s
+        velocity_m_s -= 0.5 * time_s * np.array(self._engine.gravity_m_s2)
+        solid = Inertial(
+            mass_kg=np.array(self.mass_kg),
+            com_m=np.zeros(3),
+            inertia_kgm2=0.4 * self.mass_kg * self.radius_m**2 * np.eye(3),
+        )
+        shape = Shape(kind="sphere", size=(self.radius_m,), pose_in_link=pose_of())
+        x, y, z = start_m.tolist()
+        ball = Body(name="thrown ball", shapes=(shape,), inertial=solid, position_m=(x, y, z))
+        self._scene.throw_in(ball, velocity_m_s.tolist())
+
+    def register(self, table: ParameterTable) -> None:
+        """Register the throw and the ball."""
+        doc = "A throw: a ball comes at the middle of the base at this speed, from half a metre away."
+        spec = Parameter(nominal=0.0, unit="m/s", low=0.0, high=50.0, transient=True, doc=doc)
+        table.add("thrown.speed", spec, self.throw)
+        for name, field, unit, low, high, doc in (
+            ("mass", "mass_kg", "kg", 1e-3, 100.0, "Mass of the next ball thrown."),
+            ("radius", "radius_m", "m", 0.01, 0.5, "Radius of the next ball thrown."),
+            ("direction", "direction_rad", "rad", -math.pi, math.pi, "Heading in which the next ball flies."),
+        ):
+            spec = Parameter(nominal=getattr(self, field), unit=unit, low=low, high=high, doc=doc)
+            table.add(f"thrown.{name}", spec, attribute(self, field))

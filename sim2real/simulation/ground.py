@@ -4,7 +4,7 @@ import math
 
 from sim2real.perturb.parameters import Parameter
 from sim2real.sensors import Vector
-from sim2real.simulation.bullet import BulletEngine
+from sim2real.simulation.engine import Engine
 from sim2real.simulation.setters import attribute
 from sim2real.simulation.table import ParameterTable
 
@@ -20,21 +20,26 @@ class Ground:
         gravity_direction: unit vector of gravity in world axes.
     """
 
-    def __init__(self, engine: BulletEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self.friction, self.restitution, self.rolling_m, self.spinning_m = 1.0, 0.0, 0.0, 0.0
         self.compliance_m_n, self.damping_ns_m = 0.0, 0.0
         self.gravity_z_m_s2, self.slope_rad, self.slope_direction_rad = -GRAVITY_M_S2, 0.0, 0.0
         self.solver_iterations = 50.0
         self.gravity_direction: Vector = (0.0, 0.0, -1.0)
+        self._bouncy = False
 
     @property
-    def hardening(self) -> bool:
-        """Whether the engine's ground is soft and is to be rigid, which takes a new world."""
-        return self._engine.ground_is_soft and self.compliance_m_n == 0.0
+    def changed(self) -> bool:
+        """Whether the world is to be built anew: its ground was soft and is to be rigid, or bounced, or is to."""
+        hardens = self._engine.ground_is_soft and self.compliance_m_n == 0.0
+        return hardens or self._bouncy != (self.restitution > 0.0)
 
     def tell(self) -> None:
         """Tell a freshly built engine everything."""
+        self._bouncy = self.restitution > 0.0
+        if self._bouncy:
+            self._engine.let_ground_bounce()
         self._tell_gravity()
         self._tell_contact()
         self._tell_softness()

@@ -1,4 +1,4 @@
-"""How the mass of a robot is spread: what parameters want of it, noted for the next reset."""
+"""A robot's masses, how they are spread, and its lengths: what parameters want of them, noted for the next reset."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,17 +15,24 @@ IDENTITY = np.eye(3).tolist()
 
 
 class Inertials:
-    """The changes of a robot's mass distribution that its parameters ask for."""
+    """The changes of a robot's body that its parameters ask for."""
 
     def __init__(self, robot: Robot, joint_names: Sequence[str]) -> None:
         self._robot, self._joint_names = robot, joint_names
-        kinds = ("mass", "com_m", "inertia", "shape", "payload", "armature")
+        kinds = ("mass", "com_m", "inertia", "shape", "length", "armature")
         self._wanted: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
         self._payload = [0.0, 0.0, 0.0, 0.0]  # kg, then its offset from the link's centre of mass
 
     def wanted(self) -> Changes | None:
         """Return the changes to compile the robot with; None for the nominal robot."""
-        found = {kind: dict(changes) for kind, changes in self._wanted.items() if changes}
+        found: dict[str, dict[str, Any]] = {kind: dict(of) for kind, of in self._wanted.items() if of}
+        mass_kg, *offset_m = self._payload
+        if mass_kg:
+            link = self._robot.payload_link
+            centre_m = self._robot.inertials[link].com_m
+            if link in self._wanted["length"]:
+                centre_m = self._robot.stretch(link, self._wanted["length"][link]) @ centre_m
+            found["payload"] = {link: (mass_kg, tuple((centre_m + np.array(offset_m)).tolist()))}
         return Changes(**found) if found else None
 
     def _note(self, kind: str, name: str, change: Any, nominal: Any) -> None:
@@ -53,14 +60,8 @@ class Inertials:
 
         return set_entry
 
-    def _load(self) -> None:
-        link = self._robot.payload_link
-        mass_kg, *offset_m = self._payload
-        at_m = self._robot.inertials[link].com_m + np.array(offset_m)
-        self._note("payload", link, (mass_kg, tuple(at_m.tolist())) if mass_kg else None, None)
-
     def register(self, table: ParameterTable) -> None:
-        """Register the mass properties of every link, the armature of every motor, and the payload."""
+        """Register the mass properties and lengths of the links, the armature of the motors, and the payload."""
 
         def add(
             name: str, nominal: float, unit: str, low: float, high: float, doc: str, setter: Setter
@@ -90,6 +91,10 @@ class Inertials:
                 add(f"{link}.shear_{one}{other}", 0.0, "", -10.0, 10.0,
                     f"Shears how the link's mass is spread: along {one} per distance along {other}.",
                     self._entry(link, i, j))  # fmt: skip
+        for link, length_m in self._robot.lengths_m.items():
+            add(f"{link}.length", length_m, "m", 0.5 * length_m, 2.0 * length_m,
+                "Length of the link, from its joint to the farthest it carries; its mass stays, spread further.",
+                self._factor("length", link, length_m))  # fmt: skip
         for joint in self._joint_names:
             armature = self._robot.joints[joint].armature_kgm2
             if armature > 0.0:
@@ -97,8 +102,8 @@ class Inertials:
                     "Rotor inertia seen at the joint.", self._factor("armature", joint, armature))  # fmt: skip
         link = self._robot.payload_link
         add("payload.mass", 0.0, "kg", 0.0, 1e3, f"A point mass carried by the {link}.",
-            element(self._payload, 0, self._load))  # fmt: skip
+            element(self._payload, 0))  # fmt: skip
         for i, axis in enumerate(AXES):
             add(f"payload.{axis}", 0.0, "m", -2.0, 2.0,
                 f"Where the payload sits along the {link}'s {axis} axis, from its centre of mass.",
-                element(self._payload, 1 + i, self._load))  # fmt: skip
+                element(self._payload, 1 + i))  # fmt: skip

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from sim2real.perturb.parameters import Parameter
 from sim2real.robots import Drive
-from sim2real.simulation.bullet import BulletEngine
+from sim2real.simulation.engine import Engine
 from sim2real.simulation.setters import Setter, element
 from sim2real.simulation.table import ParameterTable
 
@@ -27,7 +27,7 @@ class Joints:
         sticking: whether any joint has stiction, so that ``grip_or_let_go`` is to be called before each tick.
     """
 
-    def __init__(self, drives: list[Drive], engine: BulletEngine) -> None:
+    def __init__(self, drives: list[Drive], engine: Engine) -> None:
         self._engine = engine
         self._names = [drive.name for drive in drives]
         self._coulomb_nm = np.array([drive.coulomb_nm for drive in drives])

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.sensors import Vector
 from sim2real.simulation.body import Body
-from sim2real.simulation.bullet import BulletEngine, Quaternion
+from sim2real.simulation.engine import Engine, Quaternion
 
 
 @dataclass(kw_only=True)
 class Contact:
-    """How a body touches: see ``BulletEngine.set_body_contact``."""
+    """How a body touches: see ``Engine.set_body_contact``."""
 
     friction: float = 1.0
     restitution: float = 0.0
@@ -26,12 +26,13 @@ class Scene:
     what ``touch`` and ``move`` change acts at once.
     """
 
-    def __init__(self, engine: BulletEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._wanted: dict[str, Body] = {}
         self._loaded: dict[str, Body] = {}
         self._contacts: dict[str, Contact] = {}
         self._index: dict[str, int] = {}
+        self._thrown = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -47,6 +48,18 @@ class Scene:
         """Add a body, or replace the one of that name."""
         self._wanted[body.name] = body
         self._contacts[body.name] = contact or self._contacts.get(body.name) or Contact()
+
+    def throw_in(self, body: Body, velocity_m_s: Sequence[float]) -> None:
+        """Put a body into the running episode, in the place of the one thrown in before; the next reset removes it."""
+        if self._thrown in self._loaded:
+            del self._loaded[self._thrown]
+            self._engine.remove_last_body()
+        self._thrown = body.name
+        self._loaded[body.name] = body
+        self._index[body.name] = len(self._loaded) - 1
+        self._engine.add_body(body)
+        self.touch(body.name, Contact())
+        self.move(body.name, body.position_m, velocity_m_s=velocity_m_s)
 
     def remove(self, name: str) -> None:
         """Take a body away."""

@@ -6,8 +6,8 @@ from typing import Any
 Setter = Callable[[float], None]
 
 
-def element(values: Any, index: int, then: Callable[[], None] | None = None) -> Setter:
-    """Return a setter of one element of an array or list, after which ``then`` is called."""
+def element(values: Any, index: int | str, then: Callable[[], None] | None = None) -> Setter:
+    """Return a setter of one element of an array, list or dictionary, after which ``then`` is called."""
 
     def set_element(value: float) -> None:
         values[index] = value

@@ -15,15 +15,19 @@ from numpy.typing import NDArray
 from sim2real.actuators import Actuators
 from sim2real.errors import Sim2RealError
 from sim2real.linktree import Inertial
+from sim2real.perturb.parameters import Parameter
 from sim2real.robots import Changes, Compiled, Robot
 from sim2real.sensors import Encoders, Imu, Reading, SensorBuffer, Vector, into_body, rotation_rows
 from sim2real.simulation.devices import register_motors, register_sensors
-from sim2real.simulation.disturbances import Disturbances
+from sim2real.simulation.disturbances import Disturbances, Thrower
+from sim2real.simulation.engine import Quaternion, make_engine
 from sim2real.simulation.ground import Ground
 from sim2real.simulation.inertials import Inertials
 from sim2real.simulation.joints import Joints
 from sim2real.simulation.scene import Scene
+from sim2real.simulation.setters import attribute
 from sim2real.simulation.table import ParameterTable
+from sim2real.simulation.terrain import Terrain
 
 Array = NDArray[np.float64]
 
@@ -42,9 +46,11 @@ class Simulation:
         fixed_base: hold the base still, for robots bolted down.
         visible: carry the shapes that only rendering needs.
         gui: open the engine's window.
+        engine: "bullet" or "mujoco".
 
     Raises:
-        Sim2RealError: for periods that do not divide, or a robot whose gains are unstable at this period.
+        Sim2RealError: for periods that do not divide, a robot whose gains are unstable at this period, or an engine
+            that there is not.
     """
 
     def __init__(
@@ -58,9 +64,8 @@ class Simulation:
         fixed_base: bool = False,
         visible: bool = False,
         gui: bool = False,
+        engine: str = "bullet",
     ) -> None:
-        from sim2real.simulation.bullet import BulletEngine
-
         self.ticks = round(control_period_s / physics_period_s)
         if self.ticks < 1 or abs(self.ticks * physics_period_s - control_period_s) > 1e-9:
             raise Sim2RealError(
@@ -69,7 +74,7 @@ class Simulation:
             )
         self.robot = robot
         self.joint_names = tuple(actuated)
-        self.physics_period_s = physics_period_s
+        self.physics_period_s = self._wanted_period_s = physics_period_s
         self.control_period_s = control_period_s
         self.default_pose = np.array([robot.default_pose[name] for name in actuated], dtype=np.float64)
         self._fixed_base = fixed_base
@@ -96,17 +101,21 @@ class Simulation:
         )
         self._sensors = SensorBuffer(physics_period_s)
         self._encoders = Encoders(len(joints), physics_period_s)
-        self.engine = BulletEngine(physics_period_s, gui=gui)
-        self.ground, self.scene = Ground(self.engine), Scene(self.engine)
+        self.engine = make_engine(engine, physics_period_s, gui=gui)
+        self.ground, self.scene, self.terrain = Ground(self.engine), Scene(self.engine), Terrain(self.engine)
+        self._thrower = Thrower(self.engine, self.scene)
         self._joints = Joints(joints, self.engine)
         self._inertials = Inertials(robot, self.joint_names)
         self._applied: Changes | None = None
+        self._disturbances = Disturbances(self.engine)
         self._load(self._nominal)
         self._axes = {link: self.engine.principal_axes(i) for link, i in self.link_index.items()}
         self._imu = self._find_imu()
-        self._disturbances = Disturbances(self.engine, self._find_centres())
-        self.feet = [self.link_index[self._nominal.link_of[foot]] for foot in robot.feet]
-        self.parameters = ParameterTable()
+        self.feet = [self.index_of(foot) for foot in robot.feet]
+        unsupported = self.engine.UNSUPPORTED.items()
+        self.parameters = ParameterTable(
+            {name: f"engine='{engine}' cannot express {name}: {why}." for name, why in unsupported}
+        )
         self._register()
         self.reset()
 
@@ -125,13 +134,15 @@ class Simulation:
             velocity_m_s: horizontal velocity to start with, along x and y of the world.
             episode: integers that name the random numbers of whatever is random in here.
         """
-        self._apply_inertial_changes()
+        self._keep_time()
+        self._apply_changes()
         self._joints.reset()
         self.engine.restore()
+        self.terrain.begin(episode)
         hold = self.default_pose
         if joint_offset_rad is not None:
             hold = hold + joint_offset_rad
-            self.engine.set_state((0.0, 0.0, self.robot.base_height_m), (0.0, 0.0, 0.0, 1.0), hold.tolist())
+            self.engine.set_state((0.0, 0.0, self.base_height_m), (0.0, 0.0, 0.0, 1.0), hold.tolist())
         if any(velocity_m_s):
             self.engine.add_base_velocity((*velocity_m_s, 0.0), (0.0, 0.0, 0.0))
         self.time_s = 0.0
@@ -154,6 +165,8 @@ class Simulation:
         position, velocity = self.joint_position_rad, self.joint_velocity_rad_s
         if encoders.active:
             encoders.start(position, velocity)
+        if self.terrain.raised:
+            self.terrain.follow(*self.base_position_m[:2])
         if disturbances.drag_area_m2:
             disturbances.blow(self.base_velocity_m_s, self._base_com_m)
         for _ in range(self.ticks):
@@ -198,6 +211,16 @@ class Simulation:
         """Unit vector of gravity in world axes."""
         return self.ground.gravity_direction
 
+    @property
+    def clearance_m(self) -> float:
+        """Height of the base above the ground under it; standing it is ``base_height_m``."""
+        x, y, z = self.base_position_m
+        return z - self.terrain.height_m(x, y)
+
+    def index_of(self, link: str) -> int:
+        """Return the engine's index of the link that a link of the description is part of."""
+        return self.link_index[self._nominal.link_of[link]]
+
     # ---- the true state and what sensors make of it ---------------------------------------------------------
 
     def _observe(self) -> None:
@@ -208,6 +231,22 @@ class Simulation:
         self.base_position_m, quaternion = self.engine.base_pose()
         self.base_velocity_m_s, self.base_angular_velocity_rad_s = self.engine.base_velocity()
         self.base_in_world = rotation_rows(*quaternion)
+        self._contacts: list[tuple[int, float]] | None = None
+        self._foot_states: list[tuple[Vector, Quaternion, Vector]] | None = None
+
+    @property
+    def ground_contacts(self) -> list[tuple[int, float]]:
+        """Link index and normal force (N) of every point where the robot touches the ground, read once per step."""
+        if self._contacts is None:
+            self._contacts = self.engine.ground_contacts()
+        return self._contacts
+
+    @property
+    def foot_states(self) -> list[tuple[Vector, Quaternion, Vector]]:
+        """Position (m), orientation, and velocity of the centre of mass (m/s) of every foot, read once per step."""
+        if self._foot_states is None:
+            self._foot_states = self.engine.link_states(self.feet)
+        return self._foot_states
 
     def _find_imu(self) -> Imu:
         imu = self.robot.sensors.get("imu")
@@ -220,11 +259,11 @@ class Simulation:
             )
         return Imu(rotation @ imu.rotation)
 
-    def _find_centres(self) -> dict[str, tuple[int, list[float]]]:
+    def _find_centres(self, compiled: Compiled) -> dict[str, tuple[int, list[float]]]:
         """Return for each link the engine's link it is part of, and its centre of mass in that one's frame."""
         found = {}
-        for link, inertial in self.robot.inertials.items():
-            merged, origin_m, rotation = self._nominal.frame_of[link]
+        for link, inertial in compiled.robot.inertials.items():
+            merged, origin_m, rotation = compiled.frame_of[link]
             found[link] = (self.link_index[merged], (origin_m + rotation @ inertial.com_m).tolist())
         return found
 
@@ -251,30 +290,47 @@ class Simulation:
             self.parameters.renominate(f"{name}.kd", float(d))
 
     def _load(self, compiled: Compiled) -> None:
-        self._loaded = compiled
+        self._loaded, self.base_height_m = compiled, compiled.robot.base_height_m
+        blocks, block_size_m = self.terrain.load()
         self.engine.load(
             compiled.urdf,
             joint_names=self.joint_names,
-            base_position_m=(0.0, 0.0, self.robot.base_height_m),
+            base_position_m=(0.0, 0.0, self.base_height_m),
             joint_position=self.default_pose.tolist(),
             fixed_base=self._fixed_base,
             bodies=self.scene.load(),
+            blocks=blocks,
+            block_size_m=block_size_m,
         )
         self.link_index = {name: i for i, name in enumerate(self.engine.link_names)}
+        self._disturbances.centres = self._find_centres(compiled)
         self._base_com_m: list[float] = compiled.merged[self.engine.link_names[0]].com_m.tolist()
         self.ground.tell()
         self._joints.tell()
         self.scene.tell()
 
-    def _apply_inertial_changes(self) -> None:
-        """Give the engine the mass distribution that the parameters ask for.
+    def _keep_time(self) -> None:
+        """Divide the control period into as many ticks as the parameters ask for, and tell all who count them."""
+        period_s = self.parameters.spec("solver.timestep").nominal
+        self.ticks = max(1, round(self.control_period_s / self._wanted_period_s))
+        if self.ticks != round(self.control_period_s / period_s):
+            period_s = self.control_period_s / self.ticks
+        if period_s != self.physics_period_s:
+            self.physics_period_s = period_s
+            self.actuators.timestep_s = self._sensors.timestep_s = self._encoders.timestep_s = period_s
+            self.actuators.settle()
+            self.engine.set_timestep(period_s)
+
+    def _apply_changes(self) -> None:
+        """Give the engine the robot and the world that the parameters ask for.
 
         In place where the engine can (masses, and inertias about unchanged axes); by building the world anew from
         a recompiled description where it cannot. Which of the two depends on the wanted values alone, never on
-        what was simulated before: the same parameters give the same bits. A world whose ground was soft and is
-        to be rigid, or whose scene has changed, is built anew as well.
+        what was simulated before: the same parameters give the same bits. A world whose ground, scene or
+        terrain is to be another is built anew as well.
         """
-        changes, rebuild = self._inertials.wanted(), self.ground.hardening or self.scene.changed
+        changes = self._inertials.wanted()
+        rebuild = self.ground.changed or self.scene.changed or self.terrain.changed
         if changes == self._applied and not rebuild:
             return
         wanted = nominal = self._nominal
@@ -284,7 +340,7 @@ class Simulation:
         for link, inertial in wanted.merged.items():
             if inertial != nominal.merged[link]:
                 in_place[link] = self._moments(link, inertial)
-        if all(in_place.values()):
+        if wanted.robot is self.robot and all(in_place.values()):
             if self._loaded is nominal and not rebuild:
                 self.engine.reset_link_inertials()
             else:
@@ -315,3 +371,15 @@ class Simulation:
         register_sensors(table, self._sensors, self._encoders, self._imu, joints)
         self._inertials.register(table)
         self._disturbances.register(table)
+        self._thrower.register(table)
+        self.terrain.register(table)
+        doc = "Period of the physics, as near as a whole part of the control period comes: no physics, but accuracy."
+        spec = Parameter(nominal=self.physics_period_s, unit="s", low=0.01 * self.physics_period_s,
+                         high=self.control_period_s, doc=doc, live=False)  # fmt: skip
+        table.add("solver.timestep", spec, attribute(self, "_wanted_period_s"))
+        if self._fixed_base:
+            still = [link for link in self.robot.link_names if not self.index_of(link)]
+            table.leave_out(still, but=("length",))
+            table.leave_out(["base", "air", "wind", "thrown", "imu", "gyro", "projected_gravity", "terrain"])
+            if self.robot.payload_link in still:
+                table.leave_out(["payload"])

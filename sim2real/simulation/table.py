@@ -1,67 +1,52 @@
 """The table of parameters an environment exposes: what there is, what it is now, and how it is changed."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from types import MappingProxyType
 
-from sim2real.errors import Sim2RealError, nearest
-from sim2real.perturb.parameters import Parameter
+from sim2real.errors import Sim2RealError
+from sim2real.perturb.parameters import NO_GROUPS, Groups, Parameter
+from sim2real.simulation.plausible import described
+from sim2real.wrappers.parameters import Table
 
 
-class ParameterTable:
-    """Named parameters with their current values; implements ``sim2real.perturb.Parameters``.
+class ParameterTable(Table):
+    """Named parameters with their current values and plausible ranges.
 
-    Setting one to the value it has does nothing, except for a transient one, where each setting is an event.
+    Args:
+        impossible: names of parameters that are not to be added, and a sentence that says why.
     """
 
-    def __init__(self) -> None:
-        self._specs: dict[str, Parameter] = {}
-        self._values: dict[str, float] = {}
-        self._setters: dict[str, Callable[[float], None]] = {}
+    groups: Groups = NO_GROUPS
+    """Parts of the robot that a pattern may name together; whoever knows them sets it."""
+
+    def __init__(self, impossible: Mapping[str, str] = MappingProxyType({})) -> None:
+        super().__init__()
+        self.impossible = impossible
 
     def add(self, name: str, spec: Parameter, setter: Callable[[float], None]) -> None:
-        """Register a parameter; ``setter`` makes a new value act (or notes it, where ``spec.live`` is False)."""
-        self._specs[name] = spec
-        self._values[name] = spec.nominal
-        self._setters[name] = setter
+        """Register a parameter; ``setter`` makes a new value act (or notes it, where ``spec.live`` is False).
 
-    def renominate(self, name: str, nominal: float) -> None:
-        """Give a parameter another nominal value and set it to that."""
-        spec = self._specs[name]
-        fields = {field: getattr(spec, field) for field in spec.__dataclass_fields__}
-        self._specs[name] = Parameter(**(fields | {"nominal": nominal}))
-        self.set(name, nominal)
-
-    def names(self) -> tuple[str, ...]:
-        """Return every name, in the order of registration."""
-        return tuple(self._specs)
+        One without a plausible range gets that of `sim2real.simulation.plausible.RANGES`.
+        """
+        if name not in self.impossible:
+            super().add(name, described(name, spec), setter)
 
     def spec(self, name: str) -> Parameter:
-        """Return what a parameter is: nominal value, unit, bounds, meaning."""
-        try:
-            return self._specs[name]
-        except KeyError:
-            raise Sim2RealError(f"There is no parameter '{name}'.{nearest(name, self._specs)}") from None
+        """Return what the parameter is; its nominal value is the one it had when this object was made."""
+        if name in self.impossible:
+            raise Sim2RealError(self.impossible[name])
+        return super().spec(name)
 
-    def get(self, name: str) -> float:
-        """Return the current value."""
-        self.spec(name)
-        return self._values[name]
+    def leave_out(self, parts: Collection[str], but: Collection[str] = ()) -> None:
+        """Forget the parameters of parts on which they would not act, but for those whose last word is told."""
+        for name in list(self._specs):
+            part, _, last = name.rpartition(".")
+            if part in parts and last not in but:
+                del self._specs[name], self._values[name], self._setters[name]
 
-    def set(self, name: str, value: float) -> None:
-        """Change a value.
-
-        Raises:
-            Sim2RealError: for an unknown name or a value outside the parameter's bounds.
-        """
-        spec = self.spec(name)
-        value = float(value)
-        if not (spec.low <= value <= spec.high) or math.isnan(value):
-            raise Sim2RealError(
-                f"{name} = {value:g} {spec.unit} lies outside what is possible, "
-                f"{spec.low:g} to {spec.high:g} {spec.unit}."
-            )
-        if spec.transient:
-            self._setters[name](value)
-        elif value != self._values[name]:
-            self._values[name] = value
-            self._setters[name](value)
+    def renominate(self, name: str, nominal: float) -> None:
+        """Give a parameter another nominal value, the plausible range that goes with it, and set it to that."""
+        bare = replace(self._specs[name], nominal=nominal, plausible=None, source="")
+        self._specs[name] = described(name, bare)
+        self.set(name, nominal)

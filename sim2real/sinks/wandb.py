@@ -1,8 +1,11 @@
 """Weights & Biases as a mirror of the records: one run per training run, and one that holds the report."""
 
+import csv
+import json
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sim2real.perturb import to_json
@@ -49,6 +52,48 @@ def mirror(study: Study, store: Store, *, project: str = "sim2real", mode: str |
     if trouble:
         warnings.warn(f"Weights & Biases: {trouble}", stacklevel=2)
     return complete
+
+
+def mirror_training(folder: Path, *, project: str = "sim2real", mode: Any = None) -> bool:
+    """Show a training run's curve on Weights & Biases, against environment steps; trouble is one warning.
+
+    Args:
+        folder: Of the run, with `curve.csv` and `training.json`.
+        project: The W&B project.
+        mode: As in `mirror`.
+
+    Returns:
+        Whether everything was handed over.
+    """
+    kept = str((folder / "wandb").absolute())
+    try:
+        import wandb
+
+        config = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+        name = f"{config['name']}-{config['seed']}"
+        with environment({"WANDB_DATA_DIR": kept, "WANDB_CACHE_DIR": kept}):
+            run = wandb.init(
+                project=project,
+                group=config["name"],
+                id=content_hash(json.dumps(config))[:16],
+                name=name,
+                job_type="train",
+                config=config,
+                dir=str(folder),
+                mode=mode,
+                resume="allow",
+                reinit="create_new",
+                settings=wandb.Settings(**_QUIET),
+            )
+            run.define_metric("*", step_metric="steps")
+            with (folder / "curve.csv").open(encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    run.log({column: float(value) for column, value in row.items() if value})
+            run.finish()
+    except Exception as error:  # a mirror must not cost a training
+        warnings.warn(f"Weights & Biases: no complete copy of '{folder}': {_line(error)}", stacklevel=2)
+        return False
+    return True
 
 
 class _Sink:

@@ -15,8 +15,8 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
     """Bind every policy, start an episode under every condition, and return what is known of the parameters.
 
     Returns:
-        Parameter name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is not
-        finite is None.
+        "parameters": name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is
+        not finite is None. "groups": their groups of parts.
 
     Raises:
         Sim2RealError: If something does not fit; the sentence names the policy or the condition.
@@ -34,7 +34,8 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
                     env.reset(seed=cell.trial.seed)
         with bench.staged(first.trial) as (env, _):
             own = getattr(env.unwrapped, "parameters", None)
-            return _facts(study.parameters(env) if study.parameters else own)
+            parameters = study.parameters(env) if study.parameters else own
+            return {"parameters": _facts(parameters), "groups": dict(getattr(parameters, "groups", {}))}
     finally:
         bench.close()
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sim2real import safety
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import from_json, to_json
 from sim2real.perturb.condition import Importable
@@ -47,7 +48,7 @@ def describe(
         "created": created or now,
         "updated": now,
         "versions": versions() | {"platform": platform.platform()},
-        "parameters": dict(facts),
+        **facts,
         "keys": keys,
     }
 
@@ -90,6 +91,7 @@ def study_to_json(study: Study) -> dict[str, Any]:
         "conditions": {label: to_json(condition) for label, condition in study.conditions.items()},
         "parameters": getattr(study.parameters, "name", None),
         "references": [asdict(reference) for reference in study.references],
+        "constraints": safety.to_json(study.constraints),
     }
 
 
@@ -102,14 +104,19 @@ def study_from_json(values: Mapping[str, Any]) -> Study:
         "conditions": {label: from_json(condition) for label, condition in conditions.items()},
         "parameters": name and Importable(name),
         "references": tuple(Reference(**reference) for reference in values["references"]),
+        "constraints": safety.from_json(values["constraints"]),
     }
     return Study(**{**values, **changed})
 
 
 def _policy_to_json(policy: PolicyFile) -> dict[str, Any]:
     stated = {part.name: getattr(policy, part.name) for part in fields(policy)}
-    return stated | {"contract": policy.contract.to_dict()}
+    return stated | {"contract": policy.contract.to_dict(), "shields": safety.to_json(policy.shields)}
 
 
 def _policy_from_json(values: Mapping[str, Any]) -> PolicyFile:
-    return PolicyFile(**{**values, "contract": Contract.from_dict(values["contract"])})
+    made = {
+        "contract": Contract.from_dict(values["contract"]),
+        "shields": safety.from_json(values["shields"]),
+    }
+    return PolicyFile(**{**values, **made})

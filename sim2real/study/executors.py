@@ -21,7 +21,7 @@ from sim2real.study.trial import Trial
 
 T = TypeVar("T")
 
-_ONE_THREAD_EACH = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD_EACH = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 _here = threading.local()  # holds a bench for each thread, since an executor may run its tasks in threads
 
 
@@ -103,12 +103,12 @@ class Processes(Executor):
         context = multiprocessing.get_context("spawn")
         watched, self._alive = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            self._workers, mp_context=context, initializer=_start_worker, initargs=(watched,)
+            self._workers, mp_context=context, initializer=start_worker, initargs=(watched,)
         )
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> "Future[T]":
         """Queue a task."""
-        with environment(_ONE_THREAD_EACH):  # processes start inside submit
+        with environment(ONE_THREAD_EACH):  # processes start inside submit
             try:
                 return self._pool.submit(fn, *args, **kwargs)
             except BrokenExecutor:
@@ -145,7 +145,8 @@ def environment(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _start_worker(watched: Connection) -> None:
+def start_worker(watched: Connection) -> None:
+    """Begin a spawned process: Ctrl-C does not reach it, and it ends when the other end of the pipe does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     threading.Thread(target=_end_with_parent, args=(watched,), daemon=True).start()
 

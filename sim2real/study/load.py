@@ -9,12 +9,13 @@ import types
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.study.rollout import one_line
 from sim2real.study.study import Study
 
+T = TypeVar("T")
 _loaded: dict[str, str] = {}  # module name -> path of every study file this process has run
 
 
@@ -58,35 +59,44 @@ def loaded_in(payload: bytes) -> dict[str, str]:
 
 
 def load_study(target: str, overrides: Sequence[str] = ()) -> tuple[Study, dict[str, Any]]:
-    """Return the study a file defines and where it came from: {file, attribute, overrides}.
+    """Return the study a file defines and where it came from: {file, attribute, overrides}; as `load_value`."""
+    return load_value(target, overrides, Study, "study")
+
+
+def load_value(
+    target: str, overrides: Sequence[str], kind: type[T], attribute: str
+) -> tuple[T, dict[str, Any]]:
+    """Return the value of a kind that a file defines and where it came from: {file, attribute, overrides}.
 
     Args:
-        target: "file.py" or "file.py:name"; the name is "study" by default and holds a Study, or a function
-            that returns one.
+        target: "file.py" or "file.py:name"; the name holds the value, or a function that returns one.
         overrides: "parameter=value" for that function, read as its signature says.
+        kind: of the value.
+        attribute: its name where the target has none.
 
     Raises:
-        Sim2RealError: If there is no such study, or a parameter or value does not fit.
+        Sim2RealError: If there is no such value, or a parameter or value does not fit.
     """
-    path, colon, attribute = target.rpartition(":")
-    if not colon or attribute.endswith(".py"):
-        path, attribute = target, "study"
+    path, colon, named = target.rpartition(":")
+    if not colon or named.endswith(".py"):
+        path, named = target, attribute
     module = load_module(path)
-    if attribute not in vars(module):
-        studies = [name for name, value in vars(module).items() if isinstance(value, Study)]
-        raise Sim2RealError(f"'{path}' defines no '{attribute}'.{nearest(attribute, studies)}")
-    found = getattr(module, attribute)
-    if not isinstance(found, Study) and callable(found):
+    if named not in vars(module):
+        known = [name for name, value in vars(module).items() if isinstance(value, kind)]
+        raise Sim2RealError(f"'{path}' defines no '{named}'.{nearest(named, known)}")
+    found = getattr(module, named)
+    if not isinstance(found, kind) and callable(found):
         arguments = _arguments(found, overrides)
         try:
             found = found(**arguments)
         except Exception as error:
             raise Sim2RealError(f"{_place(error, Path(path).absolute())}: {one_line(error)}") from error
     elif overrides:
-        raise Sim2RealError(f"'{attribute}' in '{path}' is not a function: it cannot take {overrides[0]!r}.")
-    if not isinstance(found, Study):
-        raise Sim2RealError(f"'{attribute}' in '{path}' is neither a Study nor a function that returns one.")
-    return found, {"file": path, "attribute": attribute, "overrides": list(overrides)}
+        raise Sim2RealError(f"'{named}' in '{path}' is not a function: it cannot take {overrides[0]!r}.")
+    if not isinstance(found, kind):
+        what = kind.__name__
+        raise Sim2RealError(f"'{named}' in '{path}' is neither a {what} nor a function that returns one.")
+    return found, {"file": path, "attribute": named, "overrides": list(overrides)}
 
 
 def _arguments(function: Any, overrides: Sequence[str]) -> dict[str, Any]:

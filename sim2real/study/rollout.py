@@ -5,13 +5,13 @@ import platform
 import re
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import PackageNotFoundError, version
-from itertools import groupby
-from typing import Any
+from itertools import groupby, takewhile
+from typing import Any, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -21,10 +21,11 @@ from sim2real._version import __version__
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
+from sim2real.safety import Shield
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
-from sim2real.wrappers import Perturbed
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers import Constrained, Perturbed, Shielded
+from sim2real.wrappers.perturbed import control_period_s, layers
 
 Row = dict[str, Any]
 Env = gym.Env[Any, Any]
@@ -43,27 +44,41 @@ def versions() -> dict[str, str]:
     return found
 
 
-def make(trial: Trial, **extra: Any) -> Env:
-    """Make the bare environment of a trial.
+class Where(Protocol):
+    """What says in which environment it plays."""
+
+    @property
+    def env(self) -> str:
+        """Gymnasium id."""
+
+    @property
+    def env_kwargs(self) -> Mapping[str, Any]:
+        """Arguments of `gymnasium.make`."""
+
+
+def make(place: Where, **extra: Any) -> Env:
+    """Make the bare environment of a trial, or of whatever else says where it plays.
 
     Raises:
         Sim2RealError: If Gymnasium cannot make it.
     """
     try:
-        return gym.make(trial.env, disable_env_checker=True, **(dict(trial.env_kwargs) | extra))
+        return gym.make(place.env, disable_env_checker=True, **(dict(place.env_kwargs) | extra))
     except (gym.error.Error, ImportError, TypeError, ValueError) as error:
-        raise Sim2RealError(f"Environment '{trial.env}' cannot be made: {one_line(error)}") from error
+        raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}") from error
 
 
-def dress(env: Env, condition: Condition, parameters: Parameters | None) -> Env:
-    """Put a condition around an environment, its first item innermost."""
+def dress(
+    env: Env, condition: Condition, parameters: Parameters | None, shields: Sequence[Shield] = ()
+) -> Env:
+    """Put a condition around an environment, its first item innermost, and shields around all of it."""
     for _, group in groupby(condition, key=type):
         items = list(group)
         if perturbations := [item for item in items if isinstance(item, Perturbation)]:
             env = Perturbed(env, perturbations, parameters=parameters)
         for item in items:
             env = item.fn(env) if isinstance(item, Wrap) else env
-    return env
+    return Shielded(env, shields) if shields else env
 
 
 def blank_row(trial: Trial) -> Row:
@@ -120,20 +135,27 @@ class Bench:
     @contextmanager
     def staged(self, trial: Trial, rendered: bool = False) -> Iterator[tuple[Env, BoundPolicy]]:
         """Lend the trial's environment under its condition, and its policy bound to it."""
-        parts = (trial.policy.sha256, trial.env, dict(trial.env_kwargs), trial.parameters, rendered)
+        parts = (
+            trial.policy.sha256, trial.env, dict(trial.env_kwargs), trial.parameters, trial.constraints, rendered
+        )  # fmt: skip
         opaque = any(isinstance(item, Wrap) for item in trial.condition)
         if opaque or self._held is None or self._held[0] != parts:
             self.close()
             env = make(trial, **({"render_mode": "rgb_array"} if rendered else {}))
             policy = trial.policy.bind(env, trust=self.trust)
+            if (
+                trial.constraints
+            ):  # innermost: they watch what the robot does, whatever is done to its signals
+                env = Constrained(env, trial.constraints, phase="test")
             self._held = (parts, env, policy, trial.parameters(env) if trial.parameters else None)
         _, env, policy, parameters = self._held
         keep = False  # after an exception: whatever state it was left in
         try:
-            env = dress(env, trial.condition, parameters)
-            yield env, policy
-            if isinstance(env, Perturbed):
-                env.restore()
+            dressed = dress(env, trial.condition, parameters, trial.policy.shields)
+            yield dressed, policy
+            for layer in takewhile(lambda layer: layer is not env, layers(dressed)):
+                if isinstance(layer, Perturbed):
+                    layer.restore()
             keep = not opaque
         finally:
             if not keep:
@@ -162,7 +184,7 @@ def episode(
     stride = max(1, round(1 / (FRAMES_PER_SECOND * period_s))) if period_s else 1
     digest = blake2b(digest_size=16)
     total = cost = 0.0
-    length = violations = interventions = 0
+    length = violations = interventions = safe = 0
     terminated = truncated = False
     observation, info = env.reset(seed=seed)
     policy.reset(seed=seed)
@@ -180,6 +202,7 @@ def episode(
         cost += info.get("cost", 0.0)
         violations += info.get("violations", 0)
         interventions += info.get("intervened", False)
+        safe += not info.get("violations", 0)
         truncated = truncated or length == max_steps
     if not math.isfinite(total):
         raise Sim2RealError("The environment gave a reward that is not finite.")
@@ -194,10 +217,27 @@ def episode(
         "cost": float(cost),
         "violations": int(violations),
         "interventions": int(interventions),
-        "metrics": canonical({name: float(value) for name, value in info.get("metrics", {}).items()}),
+        "metrics": canonical(_metrics(info, safe / length)),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
     }
+
+
+def _metrics(info: Row, safe_share: float) -> dict[str, float]:
+    """Return the figures of an episode: the environment's, those of each constraint, and of all shields.
+
+    `safe_share` is the share of the steps that violate no constraint, where any is watched.
+    """
+    found = {name: float(value) for name, value in info.get("metrics", {}).items()}
+    for name, told in info.get("safety", {}).get("constraints", {}).items():
+        found[f"{name}_violations"] = float(told["violations"])
+        found[f"{name}_worst_excess"] = float(told["worst_excess"])
+    if "safety" in info:
+        found["safe_share"] = safe_share
+    if shields := info.get("shield", {}).values():
+        found["shield_change"] = float(sum(told["change"] for told in shields))
+        found["shield_infeasible"] = float(sum(told["infeasible"] for told in shields))
+    return found
 
 
 def one_line(error: BaseException) -> str:

@@ -79,7 +79,8 @@ def run(
         progress = progress or (lambda done, total, failed: None)
         done, failed = len(trials) - len(missing), 0
         with nullcontext(executor) if executor else Processes(workers) if workers else InProcess() as place:
-            facts = _checked(study, place, trust) if missing or not meta else meta["parameters"]
+            known = {name: meta.get(name, {}) for name in ("parameters", "groups")}
+            facts = _checked(study, place, trust) if missing or not meta else known
             store.write_meta(describe(study, facts, source, meta.get("created")))
             progress(done, len(trials), failed)
             for rows in _execute(missing, place, workers, trust, chunk_s, timeout_s):

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Perturbation, Wrap
 from sim2real.policies import PolicyFile
+from sim2real.safety import Constraint
 from sim2real.study.seeds import canonical, episode_seed
 from sim2real.study.trial import ParametersOf, Trial, importable
 
@@ -71,6 +72,7 @@ class Study:
         max_steps: Control steps after which an episode counts as truncated, None for no limit.
         question: What the study is to answer, in a sentence for the report.
         references: Published numbers to draw beside severity curves.
+        constraints: What is watched in every episode; what they count is the records' cost and violations.
 
     Raises:
         Sim2RealError: If a field cannot be used.
@@ -89,6 +91,7 @@ class Study:
     max_steps: int | None = None
     question: str = ""
     references: tuple[Reference, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w. -]*(?<![. ])", str(self.name), re.ASCII):
@@ -115,6 +118,12 @@ class Study:
         if not all(isinstance(reference, Reference) for reference in self.references):
             raise Sim2RealError("references must be Reference(...) values.")
         object.__setattr__(self, "references", tuple(self.references))
+        names = [getattr(constraint, "name", None) for constraint in self.constraints]
+        if not all(isinstance(constraint, Constraint) for constraint in self.constraints):
+            raise Sim2RealError("constraints must be values of sim2real.safety, such as torso_tilt(0.8).")
+        if len(set(names)) < len(names):
+            raise Sim2RealError(f"Constraints need names of their own, not {', '.join(map(str, names))}.")
+        object.__setattr__(self, "constraints", tuple(self.constraints))
         object.__setattr__(self, "policies", _policies(self.policies))
         object.__setattr__(self, "conditions", _conditions(self.conditions))
 
@@ -136,6 +145,7 @@ class Study:
                             seed=seed,
                             parameters=self.parameters,
                             max_steps=self.max_steps,
+                            constraints=self.constraints,
                         )
                         yield Cell(policy_label, run, condition_label, episode, trial)
 
@@ -152,7 +162,7 @@ def _policies(given: Mapping[str, PolicyFile | Sequence[PolicyFile]]) -> dict[st
         runs = tuple(value) if isinstance(value, Sequence) else (value,)
         if not runs or not all(isinstance(run, PolicyFile) for run in runs):
             raise Sim2RealError(f"Policy '{label}' must be a policies.file(...), or a list with one per run.")
-        if len({run.sha256 for run in runs}) < len(runs):
+        if len({(run.sha256, run.shields) for run in runs}) < len(runs):
             raise Sim2RealError(f"Policy '{label}' lists one file twice; each training run counts once.")
         policies[label] = runs
     return policies

@@ -5,13 +5,15 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import Any
 
+from sim2real import safety
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Parameters, to_json
 from sim2real.perturb.condition import Importable
 from sim2real.policies import PolicyFile
+from sim2real.safety import Constraint
 from sim2real.study.seeds import canonical, content_hash
 
-RECORD_VERSION = 1  # what a row means; with another number every earlier record is one of another trial
+RECORD_VERSION = 2  # what a row means; with another number every earlier record is one of another trial
 
 ParametersOf = Callable[[Any], Parameters]
 
@@ -38,13 +40,14 @@ class Trial:
     """One episode to be measured; its `key` is a hash of what it is, never of labels or order.
 
     Attributes:
-        policy: The policy file.
+        policy: The policy file, with the shields it stands behind.
         env: Gymnasium id.
         env_kwargs: Arguments of `gymnasium.make`: plain JSON values.
         condition: Perturbations and wrappers; () is nominal.
         seed: Given to the environment and the policy at reset.
         parameters: Importable function env -> Parameters, for environments without their own.
         max_steps: Control steps after which the episode is cut, None for no limit.
+        constraints: What is watched; it changes nothing.
     """
 
     policy: PolicyFile
@@ -54,6 +57,7 @@ class Trial:
     seed: int = 0
     parameters: ParametersOf | None = None
     max_steps: int | None = None
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
         if self.parameters is not None:
@@ -73,9 +77,16 @@ class Trial:
                     self.seed,
                     getattr(self.parameters, "name", None),
                     self.max_steps,
+                    _plain(self.policy.shields),
+                    _plain(self.constraints),
                 ]
             )
         )
+
+
+@lru_cache(maxsize=1024)
+def _plain(values: tuple[Any, ...]) -> str:
+    return canonical(safety.to_json(values))
 
 
 @lru_cache(maxsize=1024)

@@ -42,7 +42,7 @@ class Walk(Task):
         "yaw_tracking": 0.5,  # exp(−squared yaw rate error / 0.25)
         "forward_velocity": 0.5,  # velocity along the command, up to the command
         "stability": -1.0,  # sine squared of the tilt, and 0.05 × squared roll and pitch rates
-        "height": -10.0,  # squared distance from the standing height
+        "height": -10.0,  # squared distance from the standing height above the ground
         "energy": -5e-4,  # mechanical power
         "smoothness": -0.1,  # squared change of the joint targets
         "gait": 0.6,  # feet down and up as the clock says, −1 to 1
@@ -124,7 +124,7 @@ class Walk(Task):
             "forward_velocity": weights["forward_velocity"] * min(along, wanted),
             "stability": weights["stability"]
             * (1.0 - upright * upright + 0.05 * (roll_rate * roll_rate + pitch_rate * pitch_rate)),
-            "height": weights["height"] * (sim.base_position_m[2] - sim.robot.base_height_m) ** 2,
+            "height": weights["height"] * (sim.clearance_m - sim.base_height_m) ** 2,
             "energy": weights["energy"] * power_w,
             "smoothness": weights["smoothness"] * sum_of_squares(target_change),
             "gait": weights["gait"] * gait,
@@ -134,21 +134,21 @@ class Walk(Task):
     def _gait(self) -> tuple[float, float]:
         """Return agreement of the feet with the clock (−1 to 1), and the squared foot height error (m²)."""
         sim = self.sim
-        down = {link for link, force_n in sim.engine.ground_contacts() if force_n > 1.0}
+        down = {link for link, force_n in sim.ground_contacts if force_n > 1.0}
         agreement = height_error = 0.0
         cycle = sim.time_s / self.gait_period_s
         n_feet = len(sim.feet)
         if down.isdisjoint(sim.feet):
             self._flight += 1
-        states = sim.engine.link_states(sim.feet)
-        for i, (foot, (position, _, _)) in enumerate(zip(sim.feet, states, strict=True)):
+        for i, (foot, ((x, y, z), _, _)) in enumerate(zip(sim.feet, sim.foot_states, strict=True)):
             phase = (cycle + i / n_feet) % 1.0
             stance = phase < STANCE
             agreement += 1.0 if (foot in down) == stance else -1.0
             reference_m = 0.0
             if not stance:
                 reference_m = SWING_HEIGHT_M * math.sin(math.pi * (phase - STANCE) / (1.0 - STANCE))
-            height_error += (position[2] - self._standing_foot_height_m[i] - reference_m) ** 2
+            height_m = z - sim.terrain.height_m(x, y)
+            height_error += (height_m - self._standing_foot_height_m[i] - reference_m) ** 2
         return agreement / n_feet, height_error
 
     @property

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -15,7 +15,7 @@ from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import OPERATIONS, Parameter, Parameters, Perturbation
 from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
 from sim2real.perturb.joint import Column
-from sim2real.perturb.parameters import matching
+from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws
 
@@ -42,7 +42,8 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Args:
         env: the environment, which may be perturbed already.
         perturbations: what to do to it.
-        parameters: its parameters; None for ``env.unwrapped.parameters``, if any.
+        parameters: its parameters, or a function of the environment that returns them, as `discover` and
+            ``Mujoco.of`` do; None for ``env.unwrapped.parameters``, if any.
         terms: names of parts of the observation; None for ``env.unwrapped.observation_terms``, if any.
         period_s: time between steps, for Interval, Drift and schedules; None for what the environment says.
 
@@ -62,19 +63,24 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         env: Env,
         perturbations: Iterable[Perturbation],
         *,
-        parameters: Parameters | None = None,
+        parameters: Parameters | Callable[[Env], Parameters] | None = None,
         terms: Mapping[str, slice] | None = None,
         period_s: float | None = None,
     ) -> None:
         self.perturbations = tuple(perturbations)
-        # Not the parameters: they belong to this environment, and the spec says how to make another.
-        RecordConstructorArgs.__init__(self, perturbations=self.perturbations, terms=terms, period_s=period_s)
+        # Parameters themselves belong to this environment, and the spec says how to make another.
+        way = parameters if callable(parameters) else None
+        RecordConstructorArgs.__init__(
+            self, perturbations=self.perturbations, parameters=way, terms=terms, period_s=period_s
+        )
         super().__init__(env)
         bare: Any = env.unwrapped
+        if callable(parameters):
+            parameters = parameters(env)
         self.parameters: Parameters | None = (
             getattr(bare, "parameters", None) if parameters is None else parameters
         )
-        self._inner = [layer for layer in _layers(env) if isinstance(layer, Perturbed)]
+        self._inner = [layer for layer in layers(env) if isinstance(layer, Perturbed)]
         for layer in self._inner:
             layer._wrapped = True
         self._seed: int | None = None
@@ -203,8 +209,6 @@ class _Plan:
         self.knobs: dict[str, _Knob] = {}
         self._parameters, self._inner = wrapper.parameters, wrapper._inner
         terms, period_s = wrapper._terms, wrapper._period_s
-        robot = getattr(getattr(bare, "sim", None), "robot", None)
-        self._groups: Mapping[str, tuple[str, ...]] = getattr(robot, "groups", {})
         if terms is None:
             terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
         actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
@@ -236,15 +240,18 @@ class _Plan:
         """Connect a perturbation to every parameter it means; they share its draws."""
         parameters = self._parameters
         known = parameters.names() if parameters else ()
-        names = matching(pattern, known)
+        groups: Groups = getattr(parameters, "groups", NO_GROUPS)
+        names = matching(pattern, known, groups)
+        impossible: Mapping[str, str] = getattr(parameters, "impossible", {})
+        for name in [] if names else matching(pattern, impossible):
+            raise Sim2RealError(impossible[name])
         if parameters is None or not names:
             hint = "" if known else " Give Perturbed some parameters, such as Attributes(env, {...})."
-            group, _, last = pattern.rpartition(".")
-            if group in self._groups:
-                joints = ", ".join(self._groups[group])
-                hint = f" '{group}' is a group of joints: write any_of([{joints}]) + '.{last}'."
-                raise Sim2RealError(f"There is no parameter '{pattern}'.{hint}")
-            raise Sim2RealError(f"There is no parameter '{pattern}'.{nearest(pattern, known)}{hint}")
+            group = pattern.rpartition(".")[0]
+            named = dict.fromkeys(
+                f"{group}.{name.rpartition('.')[2]}" for name in matching(f"{group}.*", known, groups)
+            )
+            raise Sim2RealError(f"There is no parameter '{pattern}'.{nearest(pattern, named or known)}{hint}")
         for name in names:
             spec = parameters.spec(name)
             if not spec.live and item.every != "episode":
@@ -481,7 +488,8 @@ def _alike(env: Env, space: str) -> bool:
     return bool(getattr(env, space).shape == getattr(env.unwrapped, space).shape)
 
 
-def _layers(env: Env) -> Iterator[Env]:
+def layers(env: Env) -> Iterator[Env]:
+    """Return the wrappers of an environment, the outermost first."""
     while isinstance(env, gym.Wrapper):
         yield env
         env = env.env

@@ -181,6 +181,25 @@ def test_reset_with_recompilation(benchmark, walk):
     walk.reset(seed=0)
 
 
+def test_reset_with_other_lengths(benchmark, walk):
+    """Every link of another length, recompiled: ≤ 10 ms."""
+    env = Perturbed(walk, [scale("parameter:*.length", Uniform(0.95, 1.05))])
+    benchmark(env.reset)
+    env.restore()
+    walk.reset(seed=0)
+
+
+def test_step_on_rough_ground(compare, walk):
+    """A Walk step among blocks ≤ 1.3 × one on the plane."""
+    env = walk.unwrapped
+    rough = gym.make("sim2real:sim2real/Walk-v0", disable_env_checker=True, episode_s=1e6)
+    rough.unwrapped.parameters.set("terrain.roughness", 0.03)
+    actions = recorded_actions(walk, 20)
+    compare(lambda: [rough.step(action) for action in actions], lambda: [env.step(action) for action in actions],
+            rounds=60, setup=lambda: (rough.reset(seed=0), env.reset(seed=0)))  # fmt: skip
+    rough.close()
+
+
 def test_memory_of_one_more_environment(benchmark):
     """≤ 40 MB each, by the resident size of a fresh process."""
     code = (

@@ -3,7 +3,7 @@ import inspect
 import gymnasium as gym
 import pytest
 
-from sim2real.perturb import Interval, Perturbation, Uniform, catalogue, severities, to_json
+from sim2real.perturb import Interval, Perturbation, Uniform, catalogue, severities, sweep, to_json
 from sim2real.perturb.catalogue import (
     action_delay,
     each,
@@ -14,20 +14,21 @@ from sim2real.perturb.catalogue import (
     push,
     sensor_noise,
 )
+from sim2real.testing import EchoEnv
 from sim2real.wrappers import Perturbed
 
 ARGUMENTS = {
     "term": "gyro", "std": 0.1, "timescale_s": 5.0, "steps": 2, "latency_s": 0.02, "probability": 0.1, "step": 0.01,
     "limit": 1.0, "factor": 0.8, "coefficient": 0.5, "angle_rad": 0.05, "mass_kg": 2.0, "offset_m": 0.02,
     "speed": 1.0, "force": 50.0, "jitter_s": 0.02, "lag_s": 0.01, "torque": 1.0, "fraction": 0.1, "voltage": 0.8,
-    "joint": "left_knee",
+    "joint": "left_knee", "compliance_m_n": 1e-4, "height_m": 0.03, "period_s": 1.0,
 }  # fmt: skip
 HELPERS = [
     function
     for name, function in inspect.getmembers(catalogue, inspect.isfunction)
     if function.__module__ == catalogue.__name__
     and not name.startswith("_")
-    and name not in ("severities", "each")
+    and name not in ("severities", "sweep", "each")
 ]
 
 
@@ -74,6 +75,21 @@ def test_severities_are_one_condition_a_strength():
     assert all(label == condition[0].label for label, condition in curve.items())
 
 
+def test_a_sweep_goes_to_both_ends_of_what_is_plausible():
+    """Each condition changes one parameter, to where its plausible range ends; without one there is none."""
+    env = EchoEnv()
+    low, high = env.parameters.spec("gain").plausible
+    conditions = sweep(env.parameters, "*", [0.5, 1.0])
+    found = []
+    for label, condition in conditions.items():
+        told = Perturbed(env, condition).reset(seed=0)[1]["parameters"]
+        assert label == condition[0].label
+        found.append(told["gain"])
+        assert told.keys() == {"gain"}
+        env.parameters.set("gain", 1.0)
+    assert found == [1 + share * (end - 1) for end in (low, high) for share in (0.5, 1.0)]
+
+
 def test_each_draws_apart():
     """What one pattern means draws together; taken apart, every parameter draws on its own, the rest stays."""
     names = ("a.mass", "b.mass", "c.kp")
@@ -82,6 +98,7 @@ def test_each_draws_apart():
     assert len({part.identity for part in parts}) == 2
     for alone in (friction(0.5), sensor_noise("gyro", 0.1), mass(2.0, "no_such")):
         assert each(alone, names) == (alone,)
+    assert each(mass(2.0, "both"), names, {"both": ("a", "b")}) == each(mass(2.0, "{a,b}"), names)
 
 
 def test_every_helper_means_something_on_the_walking_robot():

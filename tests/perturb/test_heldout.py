@@ -1,14 +1,18 @@
 import itertools
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from sim2real.perturb import (
     Choice,
     Drift,
     Integers,
     Interval,
+    LogUniform,
     Normal,
     Uniform,
     Wrap,
@@ -16,6 +20,9 @@ from sim2real.perturb import (
     delay,
     held_out_kind,
     hold,
+    joint_normal,
+    joint_samples,
+    jointly,
     scale,
     set_to,
 )
@@ -187,3 +194,177 @@ def test_beyond_the_hull_is_extrapolation(pair, beyond):
     """A value outside everything seen of one parameter is extrapolation."""
     seen = [tuple(item for item in pair[0] if item.target != MASS) + (scale(MASS, Uniform(0.9, 1.1)),)]
     assert kind((scale(MASS, 1.2 + beyond),), seen) == "extrapolation"
+
+
+POINT = {"a": 5.0, "b": -2.0, "c": 0.5}
+"""Nominal values: one of each sign, so that a factor turns one marginal round."""
+
+
+def at(values):
+    """Return the condition that sets parameters to constants."""
+    return tuple(set_to(f"parameter:{name}", value) for name, value in zip(POINT, values, strict=False))
+
+
+def correlations(size):
+    """Correlation matrices, some of them singular."""
+    numbers = st.lists(st.floats(-1, 1), min_size=size * size, max_size=size * size)
+
+    def matrix(entries):
+        rows = np.array(entries).reshape(size, size) + 0.1 * np.eye(size)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
+        inner = rows @ rows.T
+        return inner / np.sqrt(np.outer(np.diag(inner), np.diag(inner)))
+
+    return numbers.map(matrix)
+
+
+marginals = st.sampled_from(
+    [(scale, Uniform(0.8, 1.2)), (scale, LogUniform(0.5, 2)), (add, Normal(0, 0.3)), (add, Integers(-2, 2)),
+     (set_to, Uniform(-1, 1)), (scale, Choice([0.9, 1.0, 1.3]))]
+)  # fmt: skip
+
+
+@given(st.lists(marginals, min_size=3, max_size=3), correlations(3), st.integers(0, 1))
+@settings(max_examples=30, deadline=None)
+def test_what_was_drawn_together_was_seen(columns, matrix, others):
+    """A training condition is in distribution, whatever its columns and however they correlate."""
+    items = (make(f"parameter:{name}", amount) for name, (make, amount) in zip(POINT, columns, strict=True))
+    condition = jointly(*items, correlation=matrix)
+    seen = [(set_to("parameter:a", 99.0),)] * others + [condition]
+    assert held_out_kind(condition, seen, POINT) == "in-distribution"
+
+
+@given(st.floats(-0.95, 0.95), st.floats(0, 2 * math.pi), st.floats(0.01, 100))
+@settings(max_examples=50, deadline=None)
+def test_a_correlated_normal_was_seen_within_its_ellipsoid(correlation, angle, unit):
+    """A point is a combination from the 99.73 % ellipsoid on; the unit, and what is done, do not matter."""
+    covariance = np.array([[0.25, correlation * 0.5 * 0.1], [correlation * 0.5 * 0.1, 0.01]])
+    direction = np.linalg.cholesky(covariance) @ [math.cos(angle), math.sin(angle)]
+    radius = math.sqrt(chi2.ppf(chi2.cdf(9, 1), 2))
+    for share, expected in ((0.93, "in-distribution"), (1.2, "combination")):
+        off = share * radius * direction
+        if np.all(np.abs(off) < 2.99 * np.array([0.5, 0.1])) and abs(correlation) > 0.01:
+            units = np.array([unit, 1.0])
+            set_together = joint_normal(
+                {"parameter:a": 5 * unit, "parameter:b": -2}, covariance * np.outer(units, units)
+            )
+            nominals = {"a": 3.0 * unit, "b": -2.0}
+            assert (
+                held_out_kind(at((np.array([5.0, -2.0]) + off) * units), [set_together], nominals) == expected
+            )
+            shares = np.array([3.0, -2.0])
+            scaled = joint_normal(
+                {"parameter:a": 5 / 3, "parameter:b": 1},
+                covariance / np.outer(shares, shares),
+                operation="scale",
+            )
+            assert held_out_kind(at((np.array([5.0, -2.0]) + off) * units), [scaled], nominals) == expected
+
+
+@given(st.lists(st.tuples(pairs, grid), min_size=3, max_size=3))
+@settings(max_examples=30, deadline=None)
+def test_without_correlation_together_is_as_apart(columns):
+    """Drawing at the same moments, without correlation, holds nothing out that the ranges do not."""
+    apart = tuple(
+        set_to(f"parameter:{name}", Uniform(*ends)) for name, (ends, _) in zip(POINT, columns, strict=True)
+    )
+    tested = at([value for _, value in columns])
+    assert held_out_kind(tested, [jointly(*apart)], POINT) == held_out_kind(tested, [apart], POINT)
+
+
+@pytest.mark.parametrize(
+    ("tested", "expected"),
+    [
+        (at((1.2, 1.2)), "in-distribution"),
+        (at((1.1, 1.12)), "in-distribution"),
+        (at((1.2, 0.8)), "combination"),
+        (at((1.2,)), "combination"),  # b stays where it is
+        (at((1.01,)), "in-distribution"),
+        (at((1.3, 1.2)), "extrapolation"),
+        ((set_to("parameter:a", Uniform(0.8, 1.2)), set_to("parameter:b", Uniform(0.8, 1.2))), "combination"),
+        ((set_to("parameter:a", Uniform(0.98, 1.02)), set_to("parameter:b", Uniform(0.98, 1.02))), "in-distribution"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("others", [0, 1])
+def test_corners_that_a_copula_avoids_were_not_seen(tested, expected, others):
+    """What rises together was seen together at the ends of its ranges, and not apart."""
+    both = (set_to(f"parameter:{name}", Uniform(0.8, 1.2)) for name in "ab")
+    seen = [jointly(*both, correlation=[[1, 0.95], [0.95, 1]])]
+    seen += [(set_to("parameter:a", 1.0), set_to("parameter:b", 1.0))] * others
+    assert held_out_kind(tested, seen, {"a": 1.0, "b": 1.0}) == expected
+
+
+def test_a_corner_seen_in_another_condition_was_seen():
+    """What one training condition avoids, another may have shown."""
+    both = tuple(set_to(f"parameter:{name}", Uniform(0.8, 1.2)) for name in "ab")
+    tied = jointly(*both, correlation=[[1, 0.95], [0.95, 1]])
+    turned = jointly(*both, correlation=[[1, -0.95], [-0.95, 1]])
+    nominals = {"a": 1.0, "b": 1.0}
+    assert held_out_kind(at((1.2, 0.8)), [tied], nominals) == "combination"
+    assert held_out_kind(at((1.2, 0.8)), [tied, turned], nominals) == "in-distribution"
+    assert held_out_kind(at((1.2, 0.8)), [tied, both], nominals) == "in-distribution"
+    assert held_out_kind(at((1.2, 0.8)), [tied, (delay("action", 1),)], nominals) == "combination"
+
+
+@pytest.mark.parametrize("size", [2, 6])
+def test_a_table_was_seen_where_its_samples_are(size):
+    """Rows and further samples of one distribution were seen; between two clusters, or off a line, nothing was."""
+    rng = np.random.default_rng(0)
+    names = [f"p{i}" for i in range(size)]
+    nominals = dict.fromkeys(names, 0.0)
+    mixing = np.eye(size) + 0.5 * rng.normal(size=(size, size))
+
+    def sampled(count):
+        centres = np.where(rng.random(count) < 0.5, -6, 6)[:, None]
+        return centres + rng.normal(size=(count, size)) @ mixing
+
+    def kind_of(row):
+        return held_out_kind(
+            tuple(set_to(f"parameter:{name}", value) for name, value in zip(names, row, strict=True)),
+            seen,
+            nominals,
+        )
+
+    table = sampled(400)
+    seen = [joint_samples({f"parameter:{name}": table[:, i].tolist() for i, name in enumerate(names)})]
+    assert held_out_kind(seen[0], seen, nominals) == "in-distribution"
+    assert {kind_of(row) for row in table[:20]} == {"in-distribution"}
+    found = [kind_of(row) for row in sampled(200)]
+    inside = found.count("in-distribution")
+    assert inside >= 0.95 * (len(found) - found.count("extrapolation"))
+    assert kind_of(np.full(size, 0.3)) == "combination"
+    assert kind_of(np.array([6.0, -6.0] * (size // 2))) == "combination"
+
+
+def test_a_table_tells_a_correlation_among_many_columns():
+    """Two columns that always agreed were not seen to disagree, however many others there are."""
+    rng = np.random.default_rng(0)
+    table = rng.normal(size=(500, 20))
+    table[:, 1] = table[:, 0] + 0.01 * table[:, 1]
+    nominals = {f"p{i}": 0.0 for i in range(20)}
+    seen = [joint_samples({f"parameter:{name}": table[:, i].tolist() for i, name in enumerate(nominals)})]
+    for first, second, expected in ((1.0, 1.0, "in-distribution"), (1.0, -1.0, "combination")):
+        tested = (set_to("parameter:p0", first), set_to("parameter:p1", second))
+        assert held_out_kind(tested, seen, nominals) == expected
+
+
+@pytest.mark.parametrize(
+    ("others", "every"), [((), Interval(1, 2)), ((add("parameter:a", Uniform(-0.4, 0.4)),), "episode")]
+)
+def test_where_no_ellipsoid_is_known_the_box_counts(others, every):
+    """At intervals, and where something else moves a parameter too, all that the ranges hold was seen."""
+    both = (add(f"parameter:{name}", Uniform(-0.2, 0.2), every=every) for name in "ab")
+    seen = [(*jointly(*both, correlation=[[1, 0.99], [0.99, 1]]), *others)]
+    tested = (add("parameter:a", 0.2, every=every), add("parameter:b", -0.2, every=every))
+    assert held_out_kind(tested, seen, POINT) == "in-distribution"
+
+
+def test_a_group_was_seen_where_its_members_were():
+    """A group as target is the same as its members by name."""
+    groups = {"arms": ("a", "b")}
+    seen = [(scale("parameter:arms.strength", Uniform(0.8, 1.2)),)]
+    for tested, expected in ((0.9, "in-distribution"), (0.7, "extrapolation")):
+        assert held_out_kind((scale("parameter:a.strength", tested),), seen, NOMINALS, groups) == expected
+        seen_by_name = [(scale("parameter:{a,b}.strength", Uniform(0.8, 1.2)),)]
+        by_group = (scale("parameter:arms.strength", tested),)
+        assert held_out_kind(by_group, seen_by_name, NOMINALS, groups) == expected

@@ -177,8 +177,8 @@ def test_the_laws_hold(every):
         ((set_to(GAIN, 1.5), set_to(OFFSET, 2.5)), "extrapolation"),
     ],
 )
-def test_columns_count_by_their_ranges(tested, expected):
-    """A table was seen where each of its columns was: its correlations are not looked at."""
+def test_few_samples_stand_for_all_between_them(tested, expected):
+    """A table of a few rows was seen about where each of its columns was."""
     seen = [joint_samples({GAIN: [0.5, 1.0, 0.8], OFFSET: [2.0, 3.0, 2.2]})]
     assert held_out_kind(tested, seen, {"gain": 1.0, "offset": 0.0}) == expected
     assert held_out_kind(seen[0], seen, {"gain": 1.0, "offset": 0.0}) == "in-distribution"

@@ -1,7 +1,7 @@
 from pathlib import Path
 
 from sim2real.perturb import OPERATIONS, PRESETS
-from sim2real.perturb.page import page, parameter_table
+from sim2real.perturb.page import PARAMETER_HEAD, markdown, page, parameter_rows
 from sim2real.testing import EchoEnv
 
 PAGE = Path(__file__).parents[2] / "docs" / "perturbations.md"
@@ -23,6 +23,12 @@ def test_the_page_names_everything():
 
 
 def test_a_table_of_parameters_has_a_row_each():
-    """A parameter table shows unit, nominal value and bounds."""
-    table = parameter_table(EchoEnv().parameters)
-    assert "| `kick` | m/s | 0 | -10 to 10 | Added to the velocity. |" in table
+    """A parameter's row shows unit, nominal value, ranges, meaning and source."""
+    rows = parameter_rows(EchoEnv().parameters)
+    assert ("kick", "m/s", "0", "", "-10 to 10", "Added to the velocity.", "") in rows
+    assert {len(row) for row in rows} == {len(PARAMETER_HEAD)}
+
+
+def test_a_table_shows_what_its_cells_say():
+    """Signs that mean something in Markdown are escaped."""
+    assert markdown(("a", "b"), [("*.mass", "x|y")]).splitlines()[-1] == r"| \*.mass | x\|y |"

@@ -32,6 +32,23 @@ def test_any_of_means_these_and_no_others():
     assert matching(any_of(NAMES[:3:2]), NAMES) == list(NAMES[:3:2])
 
 
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("knees.kp", ["left_knee.kp", "right_knee.kp"]),
+        ("knees.k?", ["left_knee.kp", "right_knee.kp"]),
+        ("{knees,left_hip}.kp", ["left_knee.kp", "right_knee.kp", "left_hip.kp"]),
+        ("knees.kd", []),
+        ("left_hip.kp", ["left_hip.kp"]),  # a name of its own comes first
+        ("knees", []),
+    ],
+)
+def test_a_group_means_its_members(pattern, expected):
+    """What stands before the last dot may be a group, unless it is a name already."""
+    groups = {"knees": ("left_knee", "right_knee"), "left_hip": ("left_knee",)}
+    assert matching(pattern, NAMES, groups) == expected
+
+
 def test_every_parameter_is_in_one_row():
     """Rows count every parameter once and repeat its facts."""
     table = EchoEnv().parameters
@@ -40,3 +57,5 @@ def test_every_parameter_is_in_one_row():
     kick = next(row for row in rows if row.name == "kick")
     assert (kick.unit, kick.nominal, kick.low, kick.high) == ("m/s", "0", -10.0, 10.0)
     assert kick.doc.endswith(".")
+    gain = next(row for row in rows if row.name == "gain")
+    assert (kick.plausible, gain.plausible, gain.source) == ("", "0.5 to 2", "An example.")

@@ -8,7 +8,6 @@ import pytest
 
 from sim2real import Robot, Sim2RealError
 from sim2real.linktree import Inertial, Shape, pose_of
-from sim2real.simulation import Simulation
 from sim2real.simulation.body import Body
 from sim2real.simulation.scene import Contact
 
@@ -16,8 +15,8 @@ ROBOTS = Path(__file__).parents[1] / "robots"
 
 
 @pytest.fixture
-def sim():
-    sim = Simulation(Robot.load(ROBOTS / "box"), [])
+def sim(simulation):
+    sim = simulation(Robot.load(ROBOTS / "box"), [])
     yield sim
     sim.close()
 

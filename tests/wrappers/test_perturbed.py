@@ -688,12 +688,18 @@ def test_a_pattern_can_name_alternatives():
     assert held_out_kind(items, [[scale(GAIN, Uniform(1, 3))]], {"gain": 1.0}) == "in-distribution"
 
 
-def test_a_group_of_joints_is_told_as_such():
-    """Who names a group is told the joints in it: a condition names parameters, whatever robot reads it."""
+def test_a_group_of_joints_is_all_of_them():
+    """A group is its members, by one draw; a group that has no such parameter is told what it has."""
     env = gym.make("sim2real:sim2real/Walk-v0")
-    with pytest.raises(Sim2RealError, match=r"'legs' is a group of joints: write any_of\(\[left_hip_pitch, "):
-        Perturbed(env, [scale("parameter:legs.strength", 0.8)])
+    with pytest.raises(Sim2RealError, match=r"Did you mean 'legs.strength'\?"):
+        Perturbed(env, [scale("parameter:legs.strenght", 0.8)])
     legs = any_of(env.unwrapped.sim.robot.groups["legs"])
-    told = Perturbed(env, [scale(f"parameter:{legs}.strength", 0.8)]).reset(seed=0)[1]["parameters"]
-    assert len(told) == 12
+    told = []
+    for name in ("legs", legs):
+        perturbed = Perturbed(env, [scale(f"parameter:{name}.strength", Uniform(0.5, 1))])
+        told.append(perturbed.reset(seed=0)[1]["parameters"])
+        perturbed.restore()
+    assert [len(one) for one in told] == [12, 12]
+    assert [len(set(one.values())) for one in told] == [1, 1]
+    assert told[0].keys() == told[1].keys()
     env.close()

@@ -1,0 +1,298 @@
+"""What can be measured of a step: each quantity is bound once to an environment and then costs microseconds.
+
+A quantity is a function ``(reader, **arguments) -> measure``, and a measure ``step -> float``. What several of
+them look at, such as the contacts, the `Reader` reads once per step. Lists of floats do the work of small arrays:
+between two steps of an engine, a dozen of them is quicker.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from operator import mul, sub
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sim2real.errors import Sim2RealError, nearest
+from sim2real.safety.step import Array, Simulated, Step, Vector
+
+Measure = Callable[[Step], float]
+
+TOUCH_N = 1.0
+"""Normal force from which on a link counts as touching the ground; the Walk task has the same."""
+
+
+class Reader:
+    """What the constraints of one environment read of it, each thing once per step.
+
+    Args:
+        env: the bare environment.
+        period_s: time between steps, None where it is unknown.
+
+    Attributes:
+        ground_force_n: per link that touches the ground, the sum of its normal forces; after ``need``.
+        change: largest change of a component of the action; after ``need``.
+        work_j: absolute mechanical work of the joints in this step; after ``need``.
+    """
+
+    def __init__(self, env: Any, period_s: float | None) -> None:
+        self.env, self._period_s = env, period_s
+        self._reads: list[Callable[[Step], None]] = []
+        self._links: list[int] = []
+        self._states: Sequence[tuple[Vector, Any, Vector]] = ()
+        self.ground_force_n: dict[int, float] = {}
+        self.change = self.work_j = 0.0
+        self.begin()
+
+    def begin(self) -> None:
+        """Start an episode."""
+        self._action: list[float] = []
+        self._energy_j = 0.0
+
+    def look(self, step: Step) -> None:
+        """Read what is needed of a step."""
+        for read in self._reads:
+            read(step)
+
+    def need(self, read: Callable[[Step], None]) -> None:
+        """Have something read at every step: one of the methods below."""
+        if read not in self._reads:
+            self._reads.append(read)
+
+    # ---- what the environment has ------------------------------------------------------------------------------
+
+    def has(self, path: str) -> Any:
+        """Return an attribute of the environment by its dotted path.
+
+        Raises:
+            Sim2RealError: if there is none; the sentence is completed by who asks.
+        """
+        found = self.env
+        for name in path.split("."):
+            if not hasattr(found, name):
+                raise Sim2RealError(f"needs env.unwrapped.{path}, which this environment does not have.")
+            found = getattr(found, name)
+        return found
+
+    def sim(self, *names: str) -> Simulated:
+        """Return the simulation, which must have these attributes."""
+        for name in names:
+            self.has(f"sim.{name}")
+        sim: Simulated = self.env.sim
+        return sim
+
+    @property
+    def period_s(self) -> float:
+        """Time between steps."""
+        if self._period_s is None:
+            raise Sim2RealError("needs to know the time between steps: give period_s.")
+        return self._period_s
+
+    def link(self, name: str) -> int:
+        """Return the number of a link."""
+        known = self.sim("link_index").link_index
+        if name not in known:
+            raise Sim2RealError(f"knows no link '{name}'.{nearest(name, known)}")
+        return known[name]
+
+    def rated(self, field: str) -> Array:
+        """Return what the description says of every joint (n,), whatever a perturbation makes of it."""
+        sim = self.sim("robot", "joint_names")
+        return np.array(
+            [getattr(sim.robot.joints[name], field) for name in sim.joint_names], dtype=np.float64
+        )
+
+    # ---- what is read once per step -----------------------------------------------------------------------------
+
+    def read_ground(self, step: Step) -> None:
+        """Sum up the contacts with the ground."""
+        force_n: dict[int, float] = {}
+        for link, normal_n in self.env.sim.ground_contacts:
+            force_n[link] = force_n.get(link, 0.0) + normal_n
+        self.ground_force_n = force_n
+
+    def read_links(self, step: Step) -> None:
+        """Read the state of all links that are asked for."""
+        self._states = self.env.sim.engine.link_states(self._links)
+
+    def read_action(self, step: Step) -> None:
+        """Compare the action with the last; in the first step there is none."""
+        action = np.asarray(step.action).ravel().tolist()
+        self.change = max(map(abs, map(sub, action, self._action or action)))
+        self._action = action
+
+    def read_energy(self, step: Step) -> None:
+        """Take the difference of the energy counter."""
+        energy_j = self.env.sim.energy_j
+        self.work_j = energy_j - self._energy_j
+        self._energy_j = energy_j
+
+    def state_of(self, link: int) -> Callable[[], tuple[Vector, Any, Vector]]:
+        """Return what gives position (m), orientation and velocity (m/s) of a link in the world."""
+        if link == 0:
+            sim = self.sim("base_position_m", "base_velocity_m_s")
+            return lambda: (sim.base_position_m, None, sim.base_velocity_m_s)
+        self.sim("engine")
+        if link not in self._links:
+            self._links.append(link)
+        place = self._links.index(link)
+        self.need(self.read_links)
+        return lambda: self._states[place]
+
+
+# ---- joints -----------------------------------------------------------------------------------------------------
+
+
+def _past_the_stops(reader: Reader) -> Measure:
+    sim = reader.sim("joint_position_rad", "lower_rad", "upper_rad")
+    lower, upper = sim.lower_rad.tolist(), sim.upper_rad.tolist()
+
+    def measure(step: Step) -> float:
+        position = sim.joint_position_rad.tolist()
+        past: float = max(max(map(sub, position, upper)), max(map(sub, lower, position)))
+        return past
+
+    return measure
+
+
+def _velocity(reader: Reader) -> Measure:
+    sim, per_rated = reader.sim("joint_velocity_rad_s"), (1.0 / reader.rated("velocity_rad_s")).tolist()
+    return lambda step: max(map(abs, map(mul, sim.joint_velocity_rad_s.tolist(), per_rated)))
+
+
+def _torque(reader: Reader) -> Measure:
+    sim, per_rated = reader.sim("torque_nm"), (1.0 / reader.rated("effort_nm")).tolist()
+    return lambda step: max(map(abs, map(mul, sim.torque_nm.tolist(), per_rated)))
+
+
+def _power(reader: Reader) -> Measure:
+    reader.sim("energy_j")
+    reader.need(reader.read_energy)
+    frequency = 1.0 / reader.period_s
+    return lambda step: reader.work_j * frequency
+
+
+def _action_rate(reader: Reader) -> Measure:
+    reader.need(reader.read_action)
+    frequency = 1.0 / reader.period_s
+    return lambda step: reader.change * frequency
+
+
+# ---- body and feet ------------------------------------------------------------------------------------------------
+
+
+def _tilt(reader: Reader) -> Measure:
+    sim = reader.sim("base_in_world", "gravity_direction")
+
+    def measure(step: Step) -> float:
+        (_, _, a), (_, _, b), (_, _, c) = sim.base_in_world
+        x, y, z = sim.gravity_direction
+        return math.acos(max(-1.0, min(1.0, -(a * x + b * y + c * z))))
+
+    return measure
+
+
+def _depth(reader: Reader) -> Measure:
+    sim = reader.sim("clearance_m")
+    return lambda step: -sim.clearance_m
+
+
+def _foot_slip(reader: Reader) -> Measure:
+    sim = reader.sim("ground_contacts", "feet", "foot_states")
+    feet = tuple(sim.feet)
+    reader.need(reader.read_ground)
+
+    def measure(step: Step) -> float:
+        force_n, fastest = reader.ground_force_n, 0.0
+        for foot, (_, _, (vx, vy, _)) in zip(feet, sim.foot_states, strict=True):
+            if force_n.get(foot, 0.0) > TOUCH_N:
+                fastest = max(fastest, math.hypot(vx, vy))
+        return fastest
+
+    return measure
+
+
+def _foot_force(reader: Reader) -> Measure:
+    feet = tuple(reader.sim("ground_contacts", "feet").feet)
+    reader.need(reader.read_ground)
+    nothing = [0.0] * len(feet)
+    return lambda step: max(map(reader.ground_force_n.get, feet, nothing))
+
+
+def _ground_force(reader: Reader, links: Sequence[str] | None) -> Measure:
+    sim = reader.sim("ground_contacts", "feet", "link_index")
+    reader.need(reader.read_ground)
+    if links is None:
+        forbidden = frozenset(sim.link_index.values()) - frozenset(sim.feet)
+    else:
+        forbidden = frozenset(map(reader.link, links))
+
+    def measure(step: Step) -> float:
+        return sum([n for link, n in reader.ground_force_n.items() if link in forbidden], 0.0)
+
+    return measure
+
+
+def _self_force(reader: Reader) -> Measure:
+    # An engine that lets links pass through each other would report none, which is not the same as none.
+    if not reader.has("sim.engine.self_collision"):
+        raise Sim2RealError(
+            "needs an engine that simulates self-collision; links pass through each other here."
+        )
+    contacts = reader.has("sim.engine.contacts")
+    return lambda step: sum([normal_n for _, other, normal_n in contacts() if other >= 0], 0.0)
+
+
+# ---- hands and objects ----------------------------------------------------------------------------------------------
+
+
+def _outside(reader: Reader, low_m: Vector, high_m: Vector, link: str | None) -> Measure:
+    state = reader.state_of(0 if link is None else reader.link(link))
+
+    def measure(step: Step) -> float:
+        position = state()[0]
+        return max(max(a - x, x - b) for a, x, b in zip(low_m, position, high_m, strict=True))
+
+    return measure
+
+
+def _link_speed(reader: Reader, links: Sequence[str]) -> Measure:
+    states = [reader.state_of(reader.link(name)) for name in links]
+    return lambda step: max(math.hypot(*state()[2]) for state in states)
+
+
+def _grip(reader: Reader) -> Measure:
+    reader.has("task.grip_force_n")
+    return lambda step: float(step.env.task.grip_force_n)
+
+
+def _object_depth(reader: Reader) -> Measure:
+    reader.has("task.object_in_world")
+    return lambda step: -float(step.env.task.object_in_world[2])
+
+
+class Quantity(NamedTuple):
+    """One row of the table: how it is measured, its unit, and whether its negative is what one speaks of."""
+
+    bind: Callable[..., Measure]
+    unit: str
+    negative: bool = False
+
+
+QUANTITIES: dict[str, Quantity] = {
+    "joint_position": Quantity(_past_the_stops, "rad", negative=True),
+    "joint_velocity": Quantity(_velocity, ""),
+    "torque": Quantity(_torque, ""),
+    "power": Quantity(_power, "W"),
+    "action_rate": Quantity(_action_rate, "1/s"),
+    "torso_tilt": Quantity(_tilt, "rad"),
+    "base_height": Quantity(_depth, "m", negative=True),
+    "foot_slip": Quantity(_foot_slip, "m/s"),
+    "foot_impact": Quantity(_foot_force, "N"),
+    "self_collision": Quantity(_self_force, "N"),
+    "forbidden_contact": Quantity(_ground_force, "N"),
+    "workspace": Quantity(_outside, "m"),
+    "end_effector_speed": Quantity(_link_speed, "m/s"),
+    "grip_force": Quantity(_grip, "N"),
+    "object_drop": Quantity(_object_depth, "m", negative=True),
+}
+"""Every quantity of a robot of ours by its name; any other is a function of (observation, action, info)."""

@@ -1,0 +1,99 @@
+"""A study without a file: somebody's environment, somebody's policies, named conditions."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import gymnasium as gym
+
+from sim2real.errors import Sim2RealError
+from sim2real.perturb import Integers, Parameters, Perturbation, delay, preset
+from sim2real.perturb.amounts import hull
+from sim2real.policies import file
+from sim2real.study.rollout import Env, make
+from sim2real.study.study import Study
+from sim2real.wrappers import Perturbed, discover
+from sim2real.wrappers.perturbed import control_period_s
+
+GRADES = ("easy", "medium", "hard")
+LATE = {"parameter:actuator.latency_s": "action", "parameter:sensor.latency_s": "observation"}
+
+
+def quick_study(
+    env: str,
+    paths: Sequence[str | Path],
+    perturb: Sequence[str] = GRADES,
+    *,
+    episodes: int = 20,
+    metric: str | None = None,
+    competent: float | None = None,
+) -> tuple[Study, tuple[str, ...]]:
+    """Return the study of policies in an environment, under presets and under each of their parts alone.
+
+    A latency that the environment has no parameter for is a delay of as many control steps; what goes for the
+    whole of a Dict of observations goes for its part "observation". What does not fit is left out.
+
+    Args:
+        env: Gymnasium id, with the module that registers it if need be.
+        paths: policy files.
+        perturb: names of presets.
+        episodes: per policy and condition.
+        metric: as in `Study`; None for success, if the environment's first words tell of it, or else the return.
+        competent: as in `Study`; None for 0.9 of success, or 0 of anything else.
+
+    Returns:
+        The study, and a sentence about every part of a preset that was left out.
+
+    Raises:
+        Sim2RealError: for an environment, a policy or a preset that there is not.
+    """
+    made = make(SimpleNamespace(env=env, env_kwargs={}))
+    parameters = discover(made)
+    _, info = made.reset(seed=0)
+    metric = metric or ("return" if {"success", "is_success"}.isdisjoint(info) else "success")
+    conditions: dict[str, list[Perturbation]] = {}
+    left_out: list[str] = []
+    for name in perturb:
+        parts = []
+        for item in preset(name):
+            found = _fitted(item, made, parameters)
+            if isinstance(found, Perturbation):
+                parts.append(found)
+            else:
+                left_out.append(f"{name} without '{item.label}': {found}")
+        conditions[name] = parts
+        conditions |= {part.label: [part] for part in parts}
+    made.close()
+    study = Study(
+        name=re.sub(r"[^\w.-]", "-", env.rpartition("/")[2].rpartition(":")[2]),
+        env=env,
+        policies={Path(path).stem: [file(path)] for path in paths},
+        conditions=conditions,
+        parameters=discover,
+        episodes=episodes,
+        metric=metric,
+        competent=(0.9 if metric == "success" else 0.0) if competent is None else competent,
+        question=f"How much is left under {', '.join(perturb)}?",
+    )
+    return study, tuple(left_out)
+
+
+def _fitted(item: Perturbation, env: Env, parameters: Parameters) -> Perturbation | str:
+    """Return the perturbation as it fits an environment, or why it does not."""
+    period_s = control_period_s(env)
+    if item.target in LATE and item.target.partition(":")[2] not in parameters.names() and period_s:
+        steps = [round(seconds / period_s) for seconds in hull(item.support)]
+        if not steps[1]:
+            return "that is less than half a control step."
+        item = delay(
+            LATE[item.target], steps[0] if steps[0] == steps[1] else Integers(*steps), every=item.every
+        )
+    if isinstance(env.observation_space, gym.spaces.Dict) and item.target == "observation":
+        item = replace(item, target="observation:observation")
+    try:
+        Perturbed(env, [item], parameters=parameters)
+    except Sim2RealError as error:
+        return str(error).removeprefix(f"'{item.label}': ").partition(". ")[0].rstrip(".") + "."
+    return item

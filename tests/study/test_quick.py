@@ -1,0 +1,61 @@
+"""A study made of an environment, policies and presets asks what they mean there."""
+
+import pytest
+
+from sim2real import Sim2RealError, delay, policies, preset
+from sim2real.policies import Mlp
+from sim2real.study import run
+from sim2real.study.quick import quick_study
+from sim2real.study.study import NOMINAL
+
+
+@pytest.fixture
+def path(tmp_path):
+    """Return a policy file that fits Pendulum-v1: one layer of three numbers to one."""
+    return policies.save(tmp_path / "mine.safetensors", Mlp([([[0.1, 0.2, 0.3]], [0.0])]))
+
+
+def test_every_part_of_a_preset_is_in_it_or_told(path):
+    """A preset's parts are conditions, alone and together; what does not fit is told with the reason."""
+    study, left_out = quick_study("Pendulum-v1", [path], ["medium"])
+    whole, parts = preset("medium"), study.conditions["medium"]
+    assert len(parts) + len(left_out) == len(whole)
+    assert set(study.conditions) == {NOMINAL, "medium", *(part.label for part in parts)}
+    assert left_out == (
+        "medium without 'set ground.friction to Uniform(0.5, 0.9) every episode': "
+        "There is no parameter 'ground.friction'.",
+    )
+
+
+def test_latency_without_a_parameter_is_as_many_steps(path):
+    """0.15 s are 0.15 / 0.05 = 3 control steps of a pendulum, in what it sees and in what it does."""
+    study, _ = quick_study("Pendulum-v1", [path], ["medium"])
+    assert {delay("action", 3), delay("observation", 3)} <= set(study.conditions["medium"])
+    dict_parts, _ = quick_study("panda_gym:PandaReach-v3", [path], ["medium"])
+    targets = {item.target for item in dict_parts.conditions["medium"]}
+    assert {"parameter:actuator.latency_s", "observation:observation", "action"} <= targets
+
+
+def test_what_is_measured_follows_the_environment(path):
+    """Success where an environment speaks of it at once, else the return; both can be chosen."""
+    assert quick_study("panda_gym:PandaReach-v3", [path], ["easy"])[0].metric == "success"
+    study, _ = quick_study("Pendulum-v1", [path], ["easy"], competent=-2000)
+    assert (study.metric, study.competent) == ("return", -2000)
+
+
+def test_it_runs_where_nothing_is_known_but_the_id(path, tmp_path):
+    """Every trial of it gives a row without failure, and the folder tells the study again."""
+    study, _ = quick_study("Pendulum-v1", [path], ["easy"], episodes=1)
+    store = run(study, tmp_path / "out", workers=0)
+    assert {row["status"] for row in store.rows()} == {"ok"}
+    assert len(store) == len(study.trials())
+
+
+def test_mistakes_are_told_in_a_sentence(path):
+    """An environment, a preset and a file that are not there."""
+    with pytest.raises(Sim2RealError, match="'Nowhere-v0' cannot be made"):
+        quick_study("Nowhere-v0", [path])
+    with pytest.raises(Sim2RealError, match="no preset 'meduim'. Did you mean 'medium'"):
+        quick_study("Pendulum-v1", [path], ["meduim"])
+    with pytest.raises(Sim2RealError, match="cannot be read"):
+        quick_study("Pendulum-v1", ["nothing.zip"])
