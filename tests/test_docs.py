@@ -1,4 +1,4 @@
-"""Every block of code in the pages about foreign environments and about safety runs as it stands."""
+"""Every block of code in the pages about foreign environments, safety and hands runs as it stands."""
 
 import re
 import shlex
@@ -16,7 +16,11 @@ pytest.importorskip("panda_gym")
 
 DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "your-own-env.md").read_text()
-BLOCKS = re.findall(r"```python\n(.*?)```", PAGE + (DOCS / "safety.md").read_text(), re.S)
+BLOCKS = re.findall(
+    r"```python\n(.*?)```",
+    PAGE + "".join((DOCS / f"{name}.md").read_text() for name in ("safety", "hands")),
+    re.S,
+)
 COMMANDS = [
     line for block in re.findall(r"```console\n(.*?)```", PAGE, re.S) for line in block.strip().split("\n")
 ]

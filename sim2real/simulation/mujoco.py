@@ -355,7 +355,7 @@ class MujocoEngine(Engine):
         forces_n = self._d.efc_force.tolist()
         for geoms, row in zip(contact.geom.tolist(), contact.efc_address.tolist(), strict=True):
             touched, link = sorted([owner[geom] for geom in geoms])
-            if link >= 0 and row >= 0:  # without a row it lies within its margin and does not push
+            if link >= 0:
                 found.append((link, touched, forces_n[row]))
         return found
 

@@ -38,7 +38,7 @@ FRAMES_PER_SECOND = 15
 def versions() -> dict[str, str]:
     """Return the versions a rollout depends on."""
     found = {"python": platform.python_version(), "sim2real": __version__}
-    for package in ("numpy", "gymnasium", "pybullet"):
+    for package in ("numpy", "gymnasium", "pybullet", "mujoco"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     return found

@@ -151,6 +151,7 @@ def export(
             "name": training.name,
             "algorithm": type(training.algorithm).__name__,
             "env": training.env,
+            "env_kwargs": json.dumps(dict(training.env_kwargs), sort_keys=True),
             "identity": training.identity,
             "seed": seed,
             "steps": learner.steps,

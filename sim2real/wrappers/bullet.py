@@ -10,7 +10,6 @@ import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Parameter
 from sim2real.wrappers.parameters import Table, is_a, seek
 
 AXES = "xyz"
@@ -90,20 +89,6 @@ class Bullet(Table):
             env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
             client = seek(env, *CLIENT)
         return cls(client, bodies)
-
-    def _row(
-        self,
-        name: str,
-        nominal: float,
-        unit: str,
-        low: float,
-        high: float,
-        doc: str,
-        setter: Callable[[float], None],
-        transient: bool = False,
-    ) -> None:
-        spec = Parameter(nominal=nominal, unit=unit, low=low, high=high, doc=doc, transient=transient)
-        self.add(name, spec, setter)
 
     def _change(self, link: "_Link", field: str, value: float) -> None:
         self._raw["changeDynamics"](link.body, link.place, **{field: value})

@@ -1,13 +1,11 @@
 """The parameters of a MuJoCo model that somebody else's environment steps."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 
-from sim2real.perturb import Parameter
 from sim2real.wrappers.parameters import Table, seek
 
 AXES = "xyz"
@@ -72,20 +70,6 @@ class Mujoco(Table):
             Sim2RealError: if there is none.
         """
         return cls(seek(env, "mujoco", "MjModel"), seek(env, "mujoco", "MjData"))
-
-    def _row(
-        self,
-        name: str,
-        nominal: float,
-        unit: str,
-        low: float,
-        high: float,
-        doc: str,
-        setter: Callable[[float], None],
-        transient: bool = False,
-    ) -> None:
-        spec = Parameter(nominal=nominal, unit=unit, low=low, high=high, doc=doc, transient=transient)
-        self.add(name, spec, setter)
 
     def _add_body(self, body: int) -> None:
         model = self._model

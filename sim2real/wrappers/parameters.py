@@ -27,6 +27,20 @@ class Table:
         """Register a parameter that has its nominal value."""
         self._specs[name], self._values[name], self._setters[name] = spec, spec.nominal, setter
 
+    def _row(
+        self,
+        name: str,
+        nominal: float,
+        unit: str,
+        low: float,
+        high: float,
+        doc: str,
+        setter: Callable[[float], None],
+        transient: bool = False,
+    ) -> None:
+        spec = Parameter(nominal=nominal, unit=unit, low=low, high=high, doc=doc, transient=transient)
+        self.add(name, spec, setter)
+
     def names(self) -> tuple[str, ...]:
         """Return every name."""
         return tuple(self._specs)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
-import pybullet
 import pytest
 
 from sim2real import (
@@ -67,36 +66,9 @@ def recorded_actions(env, n=100):
     return actions
 
 
-def test_step_over_its_bare_physics(walk, benchmark, monkeypatch):
+def test_step_over_its_bare_physics(walk, over_physics):
     """A Walk step ≤ 1.5 × its four stepSimulation calls."""
-    env, actions = walk.unwrapped, recorded_actions(walk)
-    spent = [0.0]
-    real = pybullet.stepSimulation
-
-    def timed(*args):
-        start = time.perf_counter()
-        real(*args)
-        spent[0] += time.perf_counter() - start
-
-    def episode():
-        env.reset(seed=0)
-        start = time.perf_counter()
-        for action in actions:
-            env.step(action)
-        return time.perf_counter() - start
-
-    whole, physics = [], []
-    for _ in range(40):
-        whole.append(episode())
-        monkeypatch.setattr(pybullet, "stepSimulation", timed)
-        spent[0] = 0.0
-        episode()
-        physics.append(spent[0])
-        monkeypatch.setattr(pybullet, "stepSimulation", real)
-    step_us, physics_us = (statistics.median(t) / len(actions) * 1e6 for t in (whole, physics))
-    benchmark.extra_info.update(step_us=step_us, physics_us=physics_us, ratio=step_us / physics_us)
-    print(f"\nWalk step {step_us:.0f} µs, its physics {physics_us:.0f} µs, ratio {step_us / physics_us:.3f}")
-    benchmark.pedantic(lambda: env.step(actions[0]), rounds=50)
+    over_physics(walk.unwrapped, recorded_actions(walk), rounds=40)
 
 
 def test_ten_perturbations_over_none(walk, benchmark):

@@ -59,7 +59,7 @@ def test_outputs_are_never_overwritten():
     seed=st.integers(0, 99),
 )
 def test_numpy_agrees_with_torch(sizes, activation, squash, seed):
-    """The numpy network computes what torch computes, within 1e-6."""
+    """The numpy network computes what torch computes, within 1e-6 of its largest output."""
     torch = pytest.importorskip("torch")
     arrays = layers(*sizes, seed=seed)
     modules = []
@@ -71,7 +71,8 @@ def test_numpy_agrees_with_torch(sizes, activation, squash, seed):
     x = np.random.default_rng(seed).normal(size=sizes[0]).astype(np.float32)
     with torch.inference_mode():
         expected = torch.nn.Sequential(*modules)(torch.tensor(x)).numpy()
-    np.testing.assert_allclose(Mlp(arrays, activation, squash=squash)(x), expected, rtol=1e-6, atol=1e-6)
+    within = 1e-6 * max(1.0, np.abs(expected).max())
+    np.testing.assert_allclose(Mlp(arrays, activation, squash=squash)(x), expected, rtol=0.0, atol=within)
 
 
 def test_golden_output_must_be_met(tmp_path, monkeypatch):

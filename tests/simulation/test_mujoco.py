@@ -11,7 +11,7 @@ from sim2real.simulation import Simulation
 from sim2real.simulation.body import Body
 from sim2real.simulation.mujoco import MujocoEngine, Touch
 
-GRIPPER = Path(__file__).parents[1] / "robots" / "gripper"
+ROBOTS = Path(__file__).parents[1] / "robots"
 
 
 def ball(at_m):
@@ -31,7 +31,7 @@ def sim():
 def test_a_body_that_comes_and_goes_leaves_the_robot_alone(sim):
     """A new model has what setters put into the old one, and the running state, contacts and frictions included."""
     sim.parameters.set("ground.friction", 0.3)
-    sim.parameters.set("torso.mass", 12.0)
+    sim.parameters.set("left_knee.mass", 6.0)  # in place
     sim.parameters.set("left_knee.coulomb_friction", 2.0)
     sim.parameters.set("left_knee.viscous_friction", 1.0)
     sim.parameters.set("left_knee.lower_limit", 0.25)
@@ -50,11 +50,50 @@ def test_a_body_that_comes_and_goes_leaves_the_robot_alone(sim):
     np.testing.assert_allclose(episode(True), episode(False), rtol=0, atol=1e-9)
 
 
+def test_links_are_where_their_joints_have_brought_them():
+    """After a step a link's velocity is that of the joint then; MuJoCo leaves links where they were before it."""
+    sim = Simulation(
+        Robot.load(ROBOTS / "pendulum"), ["hinge"], control="torque", engine="mujoco", fixed_base=True
+    )
+    sim.engine.set_state((0, 0, 0.1), (0, 0, 0, 1), [0.5], [1.0])
+    for _ in range(10):
+        sim.step(np.zeros(1))
+        ((_, _, velocity_m_s),) = sim.engine.link_states([1])
+        (q,), (v,) = sim.joint_position_rad, sim.joint_velocity_rad_s
+        assert velocity_m_s == pytest.approx((-0.5 * np.cos(q) * v, 0, 0.5 * np.sin(q) * v), abs=1e-9)
+    sim.close()
+
+
+def test_a_mass_changed_in_place_touches_as_one_compiled():
+    """What MuJoCo derives from masses, such as how stiff a contact is, follows a changed one."""
+    sim = Simulation(Robot.load(ROBOTS / "box"), [], engine="mujoco")
+    ends = []
+    sim.parameters.set("box.mass", 20.0 * sim.parameters.get("box.mass"))
+    for shift_m in (0.0, 1e-9):  # the second takes a recompilation
+        sim.parameters.set("box.com_x", shift_m)
+        sim.reset()
+        sim.engine.set_state((0, 0, 0.5), (0, 0, 0, 1), [])
+        for _ in range(30):
+            sim.step(np.zeros(0))
+        ends.append((*sim.base_position_m, *(force_n for _, force_n in sim.ground_contacts)))
+    assert ends[0] == pytest.approx(ends[1], rel=1e-6, abs=1e-7)
+    sim.close()
+
+
+def test_what_is_held_against_the_ground_is_not_pushed():
+    """A contact between two things that cannot move has no force."""
+    sim = Simulation(Robot.load(ROBOTS / "box"), [], engine="mujoco", fixed_base=True)
+    sim.engine.set_state((0, 0, 0.0), (0, 0, 0, 1), [])
+    sim.step(np.zeros(0))
+    assert sim.ground_contacts == []
+    sim.close()
+
+
 def test_what_diverges_does_not_begin_anew(tmp_path, monkeypatch):
     """MuJoCo would put a robot that flew apart back to where its joints are zero, and nobody would know."""
     monkeypatch.chdir(tmp_path)  # where it writes its log
     sim = Simulation(
-        Robot.load(GRIPPER), ["left", "right"], control="torque", engine="mujoco", fixed_base=True
+        Robot.load(ROBOTS / "gripper"), ["left", "right"], control="torque", engine="mujoco", fixed_base=True
     )
     sim.engine.tick([1e14, 0.0])
     assert not abs(sim.engine.joint_state()[0][0]) < 1e3

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -123,8 +124,8 @@ def test_learning_learns_and_stops_when_competent(tmp_path):
 
 
 def test_what_is_exported_says_what_it_saw_and_what_it_cost(tmp_path):
-    """The file's contract holds the conditions met in training, the steps, the seed and the cost of the curve."""
-    wide = toy(curriculum=None, steps=512)
+    """The file's contract holds environment and conditions met in training, steps, seed and cost of the curve."""
+    wide = toy(curriculum=None, steps=512, env_kwargs={"max_episode_steps": 20})
     contract = policies.file(train(wide, 4, tmp_path)).contract
     assert contract.seen == (NOISE,)
     rows, _ = results(tmp_path)
@@ -132,6 +133,7 @@ def test_what_is_exported_says_what_it_saw_and_what_it_cost(tmp_path):
     assert contract.training["cost"] > 0
     assert (contract.training["seed"], contract.training["steps"]) == (4, 512)
     assert contract.training["wrappers"] == ("remembering",)
+    assert json.loads(contract.training["env_kwargs"]) == {"max_episode_steps": 20}
 
 
 @pytest.mark.parametrize("algorithm", [toy().algorithm, SAC], ids=["ppo", "sac"])
