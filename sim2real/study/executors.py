@@ -43,15 +43,23 @@ def send(executor: Executor, function: Callable[..., T], value: Any, *args: Any)
 def _receive(
     function: Callable[..., T], payload: bytes, files: Mapping[str, str], *args: Any
 ) -> T | Exception:
-    try:
+    def call() -> T:
         for name, path in files.items():
             if name not in sys.modules:
                 load_module(path)
         return function(pickle.loads(payload), *args)
+
+    return caught(call)
+
+
+def caught(function: Callable[..., T], *args: Any) -> T | Exception:
+    """Return what a function returns, or what it raised, as an exception that every process can unpickle."""
+    try:
+        return function(*args)
     except Sim2RealError as error:
         return error
     except Exception:
-        return RuntimeError(traceback.format_exc())  # any exception, as one that every process can unpickle
+        return RuntimeError(traceback.format_exc())
 
 
 def run_trials(trials: Sequence[Trial], trust: bool, timeout_s: float | None) -> list[Row]:

@@ -38,7 +38,7 @@ def _height(env: Any) -> Sequence[float]:
 
 
 def _contact(env: Any) -> Sequence[float]:
-    down = {link for link, force_n in env.sim.engine.ground_contacts() if force_n > 1.0}
+    down = {link for link, force_n in env.sim.ground_contacts if force_n > 1.0}
     return [float(foot in down) for foot in env.sim.feet]
 
 

@@ -3,7 +3,6 @@
 import multiprocessing
 import pickle
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.study.executors import ONE_THREAD_EACH, environment, start_worker
+from sim2real.study.executors import ONE_THREAD_EACH, caught, environment, start_worker
 from sim2real.study.load import load_module, loaded_in
 from sim2real.training.config import Training
 from sim2real.training.environment import TALLIED, Outcome, Trainee
@@ -212,16 +211,7 @@ def _serve(
                 load_module(path)
         group = Group(pickle.loads(payload), places, Board.of(*sizes, memory))
 
-    pipe.send(_caught(make))
+    pipe.send(caught(make))
     while True:
         command, args = pipe.recv()
-        pipe.send(_caught(obey, command, args))
-
-
-def _caught(function: Callable[..., Any], *args: Any) -> Any:
-    try:
-        return function(*args)
-    except Sim2RealError as error:
-        return error
-    except Exception:
-        return RuntimeError(traceback.format_exc())  # any exception, as one that every process can unpickle
+        pipe.send(caught(obey, command, args))
