@@ -1,4 +1,4 @@
-"""What other packages add, by entry points in the groups sim2real.robots, sim2real.tasks and sim2real.presets."""
+"""What other packages add, by entry points in the groups sim2real.robots, tasks, presets and executors."""
 
 from importlib.metadata import entry_points
 from typing import Any
@@ -7,7 +7,7 @@ from sim2real.errors import Sim2RealError
 
 
 def plugins(kind: str) -> tuple[str, ...]:
-    """Return the names that installed packages give to a kind of thing: "tasks" or "presets"."""
+    """Return the names that installed packages give to a kind of thing: "tasks", "presets" or "executors"."""
     return tuple(sorted(entry_points(group=f"sim2real.{kind}").names))
 
 

@@ -36,18 +36,26 @@ ALLOWED = {
     "study": STUDY,
     "sinks": STUDY | {"sinks", "report"},
     "report": STUDY | {"report"},
+    "search": STUDY | {"report", "search"},
     "training": STUDY | {"training"},
     "testing": WRAPPERS,
-    "cli": STUDY | SIMULATION | {"sinks", "report", "training", "scaffold", "cli"},
+    "cli": STUDY | SIMULATION | {"sinks", "report", "search", "training", "scaffold", "cli"},
     "__main__": {"cli"},
 }
 HEAVY = ("pybullet", "mujoco", "torch", "wandb", "matplotlib", "stable_baselines3", "onnx", "onnxruntime")
+HEAVY += ("distributed", "submitit", "ray")
 ONLY_IN = {
     "pybullet": {"simulation/bullet.py"},
     "mujoco": {"wrappers/mujoco.py", "simulation/mujoco.py"},
     "matplotlib": {"report/draw.py"},
     "wandb": {"sinks/wandb.py"},
-    "torch": {"policies/torchscript.py", "policies/sb3.py", "training/learner.py", "training/run.py"},
+    "torch": {
+        "policies/torchscript.py",
+        "policies/sb3.py",
+        "training/imitation.py",
+        "training/learner.py",
+        "training/run.py",
+    },
     "stable_baselines3": {"training/learner.py", "training/vector.py"},
     "onnx": {"policies/onnx.py"},
 }

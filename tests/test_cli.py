@@ -82,6 +82,7 @@ def test_a_study_is_run_shown_reported_and_repeated(study):
     assert "walk: 12 of 16 episodes" in again.stderr
     shown = shell("status").stdout
     assert re.search(r"^it +halved +4/4$", shown, re.MULTILINE)
+    assert shown.splitlines()[-1] == f"table hash {Store('runs/walk').table_hash()}"
     for row in Store("runs/walk").rows()[::4]:
         repeated = shell("replay", "runs/walk", row["key"][:10])
         assert repeated.returncode == 0, repeated.stderr
@@ -239,3 +240,29 @@ def test_help_imports_nothing_heavy():
     code = f"import sys, sim2real.cli as c; c._parser().format_help(); print(sys.modules.keys() & {heavy!r})"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "set()"
+
+
+def test_a_replay_shows_what_one_change_would_have_made(finished, capsys):
+    """--change, --without and --under play the episode a second time, and both outcomes stand side by side."""
+    row = next(row for row in finished.rows() if "pole.length" in row["condition"])
+    for words, told in (
+        (["--change", "pole.length=0.5"], "scale pole.length by 0.5"),
+        (["--without", "pole.length"], "nominal"),
+        (["--under", "late"], "delay observation by 2 steps"),
+    ):
+        assert main(["replay", "runs/balance", row["key"], *words]) == 0
+        shown = capsys.readouterr().out
+        assert "bit-identical" in shown
+        assert re.search(rf"^condition +scale pole.length by 2 +{told}$", shown, re.MULTILINE)
+        assert re.search(rf"^digest +{row['digest']} +(?!{row['digest']})\w+$", shown, re.MULTILINE)
+    assert main(["replay", "runs/balance", row["key"], "--change", "pole.length=2"]) == 0
+    assert "as recorded" not in capsys.readouterr().out
+
+
+def test_numbers_are_exported_instead_of_reported(finished, capsys):
+    """--export writes tables into the study's folder, and no report."""
+    assert main(["report", "runs/balance", "--export", "csv", "markdown"]) == 0
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines()]
+    assert names == ["trials.csv", "estimates.csv", "estimates.md"]
+    assert all((finished.folder / name).is_file() for name in names)
+    assert not (finished.folder / "report.html").exists()

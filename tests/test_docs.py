@@ -1,4 +1,4 @@
-"""Every block of code in the pages about foreign environments, safety and hands runs as it stands."""
+"""Every block of code in the pages about foreign environments, safety, hands and statistics runs as it stands."""
 
 import re
 import shlex
@@ -18,7 +18,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 PAGE = (DOCS / "your-own-env.md").read_text()
 BLOCKS = re.findall(
     r"```python\n(.*?)```",
-    PAGE + "".join((DOCS / f"{name}.md").read_text() for name in ("safety", "hands")),
+    PAGE + "".join((DOCS / f"{name}.md").read_text() for name in ("safety", "hands", "statistics")),
     re.S,
 )
 COMMANDS = [

@@ -8,11 +8,12 @@ from sim2real.perturb.amounts import (
     Interval,
     LogUniform,
     Normal,
+    Outside,
     TruncatedNormal,
     Uniform,
 )
 from sim2real.perturb.catalogue import each, severities, sweep
-from sim2real.perturb.condition import Condition, Wrap, from_json, to_json
+from sim2real.perturb.condition import Condition, Item, Make, Wrap, from_json, makes, to_json
 from sim2real.perturb.heldout import HeldOutKind, held_out_kind
 from sim2real.perturb.joint import Correlated, Samples
 from sim2real.perturb.operations import OPERATIONS, Operation
@@ -30,6 +31,16 @@ from sim2real.perturb.perturbation import (
 )
 from sim2real.perturb.posterior import joint_normal, joint_samples, jointly
 from sim2real.perturb.presets import PRESETS, Preset, preset
+from sim2real.perturb.protocols import (
+    at_quantiles,
+    causal_world,
+    corners,
+    latin_hypercube,
+    of_kind,
+    one_at_a_time,
+    packer,
+    sobol,
+)
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine, Square
 
 __all__ = [
@@ -45,9 +56,12 @@ __all__ = [
     "HeldOutKind",
     "Integers",
     "Interval",
+    "Item",
     "LogUniform",
+    "Make",
     "Normal",
     "Operation",
+    "Outside",
     "Parameter",
     "Parameters",
     "Perturbation",
@@ -62,7 +76,10 @@ __all__ = [
     "Wrap",
     "add",
     "any_of",
+    "at_quantiles",
+    "causal_world",
     "clip",
+    "corners",
     "delay",
     "describe",
     "each",
@@ -72,12 +89,18 @@ __all__ = [
     "joint_normal",
     "joint_samples",
     "jointly",
+    "latin_hypercube",
+    "makes",
     "matching",
+    "of_kind",
+    "one_at_a_time",
+    "packer",
     "preset",
     "quantize",
     "scale",
     "set_to",
     "severities",
+    "sobol",
     "sweep",
     "to_json",
 ]

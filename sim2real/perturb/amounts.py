@@ -108,6 +108,31 @@ class Uniform(_Range):
 
 
 @dataclass(frozen=True, repr=False)
+class Outside(Amount):
+    """Equally likely everywhere in [low, high] but between two inner values: beyond a range, on both sides."""
+
+    low: float
+    inner_low: float
+    inner_high: float
+    high: float
+
+    def _wrong(self) -> str:
+        rising = self.low < self.inner_low <= self.inner_high < self.high
+        return "" if rising else "low must lie below inner_low, and high above inner_high"
+
+    def quantile(self, u: Array) -> Array:
+        """Return the value that has a share ``u`` of what is left of [low, high] below it."""
+        below, above = self.inner_low - self.low, self.high - self.inner_high
+        value = self.low + (below + above) * u
+        beyond = np.clip(value + (self.inner_high - self.inner_low), self.inner_high, self.high)
+        return np.where(value <= self.inner_low, value, beyond)
+
+    def support(self) -> Support:
+        """Return the two pieces."""
+        return ((self.low, self.inner_low), (self.inner_high, self.high))
+
+
+@dataclass(frozen=True, repr=False)
 class LogUniform(_Range):
     """In [low, high], its logarithm uniform: as likely to halve as to double."""
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Literal
 
 from sim2real.perturb.amounts import Amount, Drift, Interval, Normal, Uniform
+from sim2real.perturb.condition import Make
 from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, Parameters, matching
 from sim2real.perturb.perturbation import (
@@ -307,6 +308,11 @@ def thrown_ball(speed: Size, *, every: Every = PUSHES) -> Perturbation:
 def timestep(factor: Size) -> Perturbation:
     """Period of the physics times a factor: what a result owes to the numbers and not to the world."""
     return scale("parameter:solver.timestep", factor)
+
+
+def engine(name: str) -> Make:
+    """Another simulator for the same robot and task, "bullet" or "mujoco": a simulator held out."""
+    return Make(name="engine", value=name)
 
 
 def severities(perturbation: Perturbation, strengths: Iterable[float]) -> dict[str, tuple[Perturbation]]:

@@ -11,6 +11,10 @@ normal scores lie in the ellipsoid that holds 99.7 % of its draws, as ± 3 std h
 one of constants that is the one point that it is. If they do not it is a combination, as each value was
 seen, but not with the others. Only the box counts of what is drawn together at intervals or on a schedule, and of
 a parameter that something else moves as well.
+
+What an environment is wrapped in or made with (another simulator, another robot) has no size: it was met in training
+or not. A condition that does it, and training never, is of an unseen kind, and so is one that does without what
+training always had.
 """
 
 import math
@@ -24,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.perturb.amounts import Amount, Array, Drift, Interval, Support, hull
-from sim2real.perturb.condition import Condition, Wrap
+from sim2real.perturb.condition import Condition, Make, Wrap
 from sim2real.perturb.joint import Column
 from sim2real.perturb.operations import OPERATIONS
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
@@ -62,7 +66,8 @@ def held_out_kind(
 
     Returns:
         "nominal": nothing acts. "undeclared": ``seen`` is None. "in-distribution": every world the condition
-        can make was one of training. "unseen kind": it changes what no training condition changed.
+        can make was one of training. "unseen kind": it changes what no training condition changed, or has an
+        environment wrapped or made as none of them had it.
         "extrapolation": some value lies beyond all that were seen. "interpolation": some value lies in a gap
         between them. "combination": every value was seen, but not together.
 
@@ -91,6 +96,8 @@ def held_out_kind(
     gaps = [
         axis for axis in axes if not _covered({axis: box[axis]}, [{axis: (one,)} for one in unions[axis]])
     ]
+    if any(not isinstance(axis[0], str) for axis in gaps):
+        return "unseen kind"
     for axis in gaps:
         (low, high), (seen_low, seen_high) = hull(box[axis]), hull(unions[axis])
         if low < seen_low or high > seen_high:
@@ -98,11 +105,37 @@ def held_out_kind(
     return "interpolation" if gaps else "combination"
 
 
+def reached(
+    condition: Condition, seen: Iterable[Condition], nominals: Mapping[str, float], groups: Groups = NO_GROUPS
+) -> float:
+    """Tell how far training went along what a condition does: 0 not at all, 1 as far as it does, 2 twice as far.
+
+    Of several axes the one along which it went least counts. Gaps in what was seen are not looked for.
+
+    >>> from sim2real.perturb import Uniform, set_to
+    >>> seen = [(set_to("parameter:ground.friction", Uniform(0.6, 1.2)),)]
+    >>> reached((set_to("parameter:ground.friction", 0.2),), seen, {"ground.friction": 1.0})
+    0.5
+    """
+    acting = partial(_acting, nominals=nominals, groups=groups)
+    box, *boxes = (_box(one, acting(one), {}) for one in (condition, *seen))
+    shares = []
+    for axis, start in ((axis, start) for *_, stands in acting(condition) for axis, start in stands.items()):
+        ends = [hull(one[axis]) for one in boxes if axis in one]
+        for end in hull(box[axis]):
+            if end != start:
+                far = (met[end > start] for met in ends)
+                # A limit stands at infinity: strength s puts it at the amount / s.
+                share = (end / met if math.isinf(start) else (met - start) / (end - start) for met in far)
+                shares.append(max(share, default=0.0))
+    return max(0.0, min(shares, default=0.0))
+
+
 def _acting(condition: Condition, nominals: Mapping[str, float], groups: Groups) -> Acting:
     """Yield what acts, how many of the same identity came before, and where each of its axes stands without it."""
     occurrences: Counter[Axis] = Counter()
     for item in condition:
-        if isinstance(item, Wrap) or not item.acts:
+        if not isinstance(item, Perturbation) or not item.acts:
             continue
         side, _, pattern = item.target.partition(":")
         names = matching(pattern, nominals, groups) if side == "parameter" else []
@@ -122,9 +155,10 @@ def _box(condition: Condition, acting: Acting, rest: Box) -> Box:
     Details (waiting times, a timescale) are axes too, but stand nowhere without what they are details of.
     """
     box: Box = {}
-    for wrap in condition:
-        if isinstance(wrap, Wrap):
-            box[wrap.fn,], rest[wrap.fn,] = _point(1.0), _point(0.0)
+    for whole in condition:
+        if isinstance(whole, Wrap | Make):
+            axis = (whole.fn if isinstance(whole, Wrap) else whole,)
+            box[axis], rest[axis] = _point(1.0), _point(0.0)
     for item, _, stands in acting:
         for axis, start in stands.items():
             rest[axis] = _point(start)
@@ -248,7 +282,7 @@ def _rounded(value: float) -> float:
 
 def _covered(box: Box, seen: Iterable[Box]) -> bool:
     """Tell whether every point of a box lies in one of the seen boxes."""
-    near = [one for one in seen if all(_common(box[axis], one[axis]) for axis in box)]
+    near = [one for one in seen if all(common(box[axis], one[axis]) for axis in box)]
     if not near:
         return any(not support for support in box.values())
     first, *others = near
@@ -258,11 +292,11 @@ def _covered(box: Box, seen: Iterable[Box]) -> bool:
         outside = _minus(inside[axis], first[axis])
         if outside and not _covered({**inside, axis: outside}, others):
             return False
-        inside[axis] = _common(inside[axis], first[axis])
+        inside[axis] = common(inside[axis], first[axis])
     return True
 
 
-def _common(one: Support, other: Support) -> Support:
+def common(one: Support, other: Support) -> Support:
     """Return what two supports share, without the single points where intervals of the first only touch."""
     pieces = ((max(a, c), min(b, d), a == b) for a, b in one for c, d in other)
     return tuple((low, high) for low, high, point in pieces if low < high or (point and low == high))

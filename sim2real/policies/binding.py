@@ -49,9 +49,11 @@ class ContractBinding:
 
     def __init__(self, contract: Contract, env: Any) -> None:
         _check_robot(contract, env)
-        self._joints, size = contract.joints, len(contract.joints)
+        self._names, size = contract.outputs or contract.joints, contract.action_size
+        known = env.action_names if contract.outputs else env.joint_names
+        # For each action of the environment, and for each joint, its place in the policy.
+        self._order = np.argsort([known.index(name) for name in self._names])
         in_env = np.array([env.joint_names.index(joint) for joint in contract.joints])
-        self._order = np.argsort(in_env)  # for each joint of the environment, its place in the policy
         self._shape = env.observation_space.shape
         values = math.prod(self._shape)
         # The source holds the environment's observation and behind it the policy's own last output.
@@ -66,14 +68,15 @@ class ContractBinding:
         self._scale = np.concatenate([np.full(term.size, term.scale, np.float32) for term in terms])
         self._window, self._stacked = _history(contract)
         self._fresh = True
-        self._clip = contract.action_clip
+        self._clip, self._what = contract.action_clip, "output" if contract.outputs else "joint"
         # From the network's output through joint targets (or torques) to the environment's own unit of action.
         unit, zero = getattr(env, "action_scale", 1.0), getattr(env, "action_offset", 0.0)
         scale, offset = np.full(size, contract.action_scale), np.full(size, contract.action_offset)
         self._action_scale = (scale[self._order] / unit).astype(np.float32)
         self._action_offset = ((offset[self._order] - zero) / unit).astype(np.float32)
         if contract.kp is not None:
-            env.use_gains(np.array(contract.kp)[self._order], np.array(contract.kd)[self._order])
+            order = np.argsort(in_env)
+            env.use_gains(np.array(contract.kp)[order], np.array(contract.kd)[order])
 
     def reset(self) -> None:
         """Forget the last output, and the history, which the next observation then fills."""
@@ -98,12 +101,16 @@ class ContractBinding:
         return self._window.take(self._stacked)
 
     def act(self, output: Any) -> np.ndarray:
-        """Return the environment's action, shape (n_joints,), for the network's output."""
+        """Return the environment's action, shape (n_outputs,), for the network's output."""
         if output.shape != self._previous.shape:
-            raise Sim2RealError(f"The policy returned shape {output.shape} for {len(self._joints)} joints.")
+            raise Sim2RealError(
+                f"The policy returned shape {output.shape} for {len(self._names)} {self._what}s."
+            )
         if not all(map(math.isfinite, output.tolist())):  # on a dozen floats, a third of np.isfinite's time
             bad = int(np.argmin(np.isfinite(output)))
-            raise Sim2RealError(f"The policy returned {output[bad]} for the joint '{self._joints[bad]}'.")
+            raise Sim2RealError(
+                f"The policy returned {output[bad]} for the {self._what} '{self._names[bad]}'."
+            )
         if self._clip is not None:
             output = np.clip(output, -self._clip, self._clip)
         self._previous[:] = output
@@ -157,7 +164,9 @@ def _check_robot(contract: Contract, env: Any) -> None:
     """Raise one sentence about the first thing that the policy and the environment see differently."""
     name = type(env).__name__
     needs = ["joint_names", "observation_terms", "control_period_s", "control"]
-    for attribute in needs + ["use_gains"] * (contract.kp is not None):
+    for attribute in (
+        needs + ["use_gains"] * (contract.kp is not None) + ["action_names"] * bool(contract.outputs)
+    ):
         if not hasattr(env, attribute):
             raise Sim2RealError(f"The policy's contract needs '{attribute}', which {name} does not have.")
     if contract.control != env.control:
@@ -175,6 +184,9 @@ def _check_robot(contract: Contract, env: Any) -> None:
     for joint in env.joint_names:
         if joint not in contract.joints:
             raise Sim2RealError(f"{name} actuates the joint '{joint}', which the policy does not command.")
+    if contract.outputs and set(contract.outputs) != set(env.action_names):
+        stated, known = ", ".join(contract.outputs), ", ".join(env.action_names)
+        raise Sim2RealError(f"The policy puts out {stated}, but the actions of {name} are {known}.")
     for term in contract.observation:
         if term.term == "previous_action":
             continue

@@ -50,15 +50,17 @@ class Contract:
     """The terms on which a policy runs; an empty one promises nothing and binds by the shape of the spaces.
 
     The network's output, clipped to ±`action_clip`, becomes `action_offset + action_scale * output`: joint
-    targets in rad (`control="position"`) or torques in N m (`"torque"`), in the order of `joints`.
+    targets in rad (`control="position"`) or torques in N m (`"torque"`), in the order of `joints`, or the
+    actions of the names in `outputs`, in the environment's own unit.
 
     Args:
         joints: the joints the policy commands, in its own order.
-        control: `"position"` or `"torque"`.
+        control: `"position"`, `"torque"` or `"twist"`.
         control_period_s: seconds between two actions.
         observation: the terms, in the order in which the network reads them.
-        action_scale: one number, or one per joint.
-        action_offset: one number, or one per joint.
+        outputs: names of the actions that the network puts out, where they are not one per joint.
+        action_scale: one number, or one per output.
+        action_offset: one number, or one per output.
         action_clip: symmetric limit on the network's output.
         kp: position gains in N m/rad, one per joint; None keeps those of the environment.
         kd: velocity gains in N m s/rad, one per joint.
@@ -81,6 +83,7 @@ class Contract:
     control: str = ""
     control_period_s: float = 0.0
     observation: tuple[Term, ...] = ()
+    outputs: tuple[str, ...] = ()
     action_scale: Numbers = 1.0
     action_offset: Numbers = 0.0
     action_clip: float | None = None
@@ -94,6 +97,7 @@ class Contract:
     def __post_init__(self) -> None:
         _keep(self, "joints", tuple(self.joints))
         _keep(self, "observation", tuple(self.observation))
+        _keep(self, "outputs", tuple(self.outputs))
         _keep(self, "seen", None if self.seen is None else tuple(map(tuple, self.seen)))
         _keep(self, "training", {name: _flat(name, value) for name, value in self.training.items()})
         if self.observation:
@@ -105,25 +109,32 @@ class Contract:
 
     def _check(self) -> None:
         terms = [term.term for term in self.observation]
-        for what, names in (("joint", self.joints), ("observation term", terms)):
+        for what, names in (
+            ("joint", self.joints), ("observation term", terms), ("output", self.outputs)
+        ):  # fmt: skip
             if repeated := [name for name in names if list(names).count(name) > 1]:
                 raise Sim2RealError(f"A contract lists the {what} '{repeated[0]}' more than once.")
         if not self.joints:
             raise Sim2RealError("A contract with observation terms must list its joints.")
-        for name, known in (("control", ("position", "torque")), ("history_by", ("term", "frame"))):
+        for name, known in (("control", ("position", "torque", "twist")), ("history_by", ("term", "frame"))):
             if (value := getattr(self, name)) not in known:
                 raise Sim2RealError(
                     f"'{name}' of a contract is {' or '.join(map(repr, known))}, not {value!r}."
                 )
+        if self.control == "twist" and not self.outputs:
+            raise Sim2RealError("A contract with control = 'twist' must list its outputs.")
         for name in ("control_period_s", "gait_period_s", "action_clip"):
             if (value := getattr(self, name)) is None:
                 continue
             if not (_is_number(value) and 0 < value < math.inf):
                 raise Sim2RealError(f"'{name}' of a contract must be a positive number, not {value!r}.")
             _keep(self, name, float(value))
-        for name in ("action_scale", "action_offset", "kp", "kd"):
+        for name, size in (
+            ("action_scale", self.action_size), ("action_offset", self.action_size),
+            ("kp", len(self.joints)), ("kd", len(self.joints)),
+        ):  # fmt: skip
             if (value := getattr(self, name)) is not None:
-                _keep(self, name, _numbers(f"'{name}' of a contract", value, len(self.joints)))
+                _keep(self, name, _numbers(f"'{name}' of a contract", value, size))
         gains = (self.kp, self.kd)
         if (self.kp is None) != (self.kd is None) or float in map(type, gains):
             raise Sim2RealError("A contract gives both kp and kd, one number per joint, or neither.")
@@ -134,11 +145,17 @@ class Contract:
         if self.history_by == "frame" and len({term.history for term in self.observation}) > 1:
             raise Sim2RealError("With history_by = 'frame' all observation terms have the same history.")
         for term in self.observation:
-            per_joint = term.term.startswith("joint_") or term.term == "previous_action"
-            if per_joint and term.size != len(self.joints):
-                raise Sim2RealError(
-                    f"'{term.term}' has one value per joint: {len(self.joints)}, not {term.size}."
-                )
+            last = term.term == "previous_action"
+            what, count = (
+                ("output", self.action_size) if last and self.outputs else ("joint", len(self.joints))
+            )
+            if (last or term.term.startswith("joint_")) and term.size != count:
+                raise Sim2RealError(f"'{term.term}' has one value per {what}: {count}, not {term.size}.")
+
+    @property
+    def action_size(self) -> int:
+        """Number of values that the network puts out."""
+        return len(self.outputs or self.joints)
 
     @property
     def observation_size(self) -> int:

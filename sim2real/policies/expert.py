@@ -1,7 +1,7 @@
 """A classical controller for work with a hand: inverse kinematics, grasps planned by shape, and a firm grip."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -58,7 +58,7 @@ class expert:  # a factory, named like its neighbours
     and is tilted so that both sides of the hand come equally near to the table.
 
     Args:
-        env: an environment of this package for a hand, under position control.
+        env: an environment of this package for a hand, under position control or that of a twist.
 
     Raises:
         Sim2RealError: an environment of another kind.
@@ -67,14 +67,14 @@ class expert:  # a factory, named like its neighbours
     def __init__(self, env: Any) -> None:
         unwrapped = env.unwrapped
         task: Any = getattr(unwrapped, "task", None)
-        if not getattr(task, "NEEDS_HAND", False) or unwrapped.control != "position":
+        if not getattr(task, "NEEDS_HAND", False) or unwrapped.control == "torque":
             raise Sim2RealError(
-                "'expert' needs one of this package's environments for a hand, with joint targets."
+                "'expert' needs one of this package's environments for a hand, with joint targets or a twist."
             )
-        name = type(task).__name__
-        if name not in SCRIPTS:
-            raise Sim2RealError(f"'expert' has no script for {name}.{nearest(name, SCRIPTS)}")
-        self._script_of = SCRIPTS[name]
+        name, known = type(task).__name__, self.does()
+        if name not in known:
+            raise Sim2RealError(f"'{type(self).__name__}' cannot do {name}.{nearest(name, known)}")
+        self._does = known[name]
         self.task, self.hand, self._toward = task, task.hand, unwrapped.actions.toward
         self.robot, self.period_s = unwrapped.sim.robot, unwrapped.control_period_s
         self.chain = Chain.to_hand(self.robot, self.hand)
@@ -109,8 +109,13 @@ class expert:  # a factory, named like its neighbours
         """Return the next action."""
         self.seen = {name: observation[part].astype(np.float64) for name, part in self._terms.items()}
         if self._script is None:
-            self._script = self._script_of(self)
+            self._script = self._does(self)
         return next(self._script)
+
+    @staticmethod
+    def does() -> Mapping[str, Callable[..., Any]]:
+        """Return what is done, by the name of the task."""
+        return SCRIPTS
 
     # ---- what is seen ---------------------------------------------------------------------------------------
 
@@ -229,21 +234,10 @@ class expert:  # a factory, named like its neighbours
         the arm bends least from where it is ready.
         """
         thing, shapes = self.pose(name), self.task.table.told[name]
-        table_m = thing[2, 3] + min(shape.lowest_m(np.eye(4)) for shape in shapes)
-        top_m = thing[2, 3] - min(shape.lowest_m(UPSIDE_DOWN) for shape in shapes)
         found = []
         for yaw in np.arange(-12, 12) * (math.pi / 12.0):
             across = np.array([math.cos(yaw), math.sin(yaw), 0.0])
-            width_m = shapes[0].width_m(thing[:3, :3].T @ across)
-            tilt, depth_m = self._fit(width_m)
-            pose = np.eye(4)
-            pose[:3, :3] = (
-                np.stack([np.cross(across, DOWN), across, DOWN], axis=1)
-                @ pose_of(rpy=(tilt, 0.0, 0.0))[:3, :3]
-            )
-            pose[:3, 3] = thing[:3, 3]
-            # Neither may the fingertips touch the table, nor the palm the thing.
-            pose[2, 3] = max(pose[2, 3], table_m + depth_m + CLEARANCE_M, top_m - self._palm_m + CLEARANCE_M)
+            pose, width_m = self.around(thing, shapes, across)
             cost, aim = self._plan(raised(pose, ABOVE_M), pose)
             reaches = np.concatenate([*self._tips_at[0], *self._tips_at[self._fits(width_m)]])
             fingers = np.linalg.inv(thing) @ pose @ np.column_stack([reaches, np.ones(len(reaches))]).T
@@ -251,6 +245,21 @@ class expert:  # a factory, named like its neighbours
             found.append((cost + 40.0 * width_m + 10.0 * blocked, pose, aim))
         _, pose, aim = min(found, key=lambda one: one[0])
         return pose, aim
+
+    def around(self, thing: Array, shapes: Sequence[Shape], across: Array) -> tuple[Array, float]:
+        """Return the hand's pose (4, 4) to take a thing with fingers that close across a direction, and its width."""
+        table_m = thing[2, 3] + min(shape.lowest_m(np.eye(4)) for shape in shapes)
+        top_m = thing[2, 3] - min(shape.lowest_m(UPSIDE_DOWN) for shape in shapes)
+        width_m = shapes[0].width_m(thing[:3, :3].T @ across)
+        tilt, depth_m = self._fit(width_m)
+        pose = np.eye(4)
+        pose[:3, :3] = (
+            np.stack([np.cross(across, DOWN), across, DOWN], axis=1) @ pose_of(rpy=(tilt, 0.0, 0.0))[:3, :3]
+        )
+        pose[:3, 3] = thing[:3, 3]
+        # Neither may the fingertips touch the table, nor the palm the thing.
+        pose[2, 3] = max(pose[2, 3], table_m + depth_m + CLEARANCE_M, top_m - self._palm_m + CLEARANCE_M)
+        return pose, width_m
 
     def take(self, name: str = "object", lift_m: float = 0.14, higher_m: float = 0.0) -> Script:
         """Grasp a thing, maybe higher than in its middle, and lift it."""

@@ -128,7 +128,7 @@ def save(
     path, contract = Path(path), contract or Contract()
     if path.suffix != ".safetensors":
         raise Sim2RealError(f"A native policy file ends in .safetensors, unlike '{path.name}'.")
-    has, needs = (network.sizes[0], network.sizes[-1]), (contract.observation_size, len(contract.joints))
+    has, needs = (network.sizes[0], network.sizes[-1]), (contract.observation_size, contract.action_size)
     if contract.observation and has != needs:
         raise Sim2RealError(
             f"The network maps {has[0]} values to {has[1]}, the contract {needs[0]} to {needs[1]}."

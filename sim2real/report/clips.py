@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sim2real.report.figures import Sample
+from sim2real.report.samples import Sample
 from sim2real.study.trial import Trial
 
 Frames = Sequence[NDArray[np.uint8]]

@@ -139,15 +139,19 @@ def _line(table: Table, family: Family, metric: str, policy: str, kinds: Kinds) 
     )
 
 
+def enough(nominal: float) -> float:
+    """Return the value of a metric below which a policy does not hold."""
+    return nominal - (1 - KEPT) * abs(nominal)
+
+
 def _reach(
     outward: Sequence[float], centre: float, values: dict[float, float], nominal: float
 ) -> Reach | None:
     """Return how far the metric holds from nominal outward, None where nothing was tested."""
     if not outward:
         return None
-    enough = nominal - (1 - KEPT) * abs(nominal)
     held = 0
-    while held < len(outward) and values[outward[held]] >= enough:
+    while held < len(outward) and values[outward[held]] >= enough(nominal):
         held += 1
     last = outward[held - 1] if held else None
     # A limit has its nominal value at infinity: there the share is counted in severities.

@@ -1,4 +1,4 @@
-"""Curves and intervals as SVG that follow the colours of the page; the same numbers give the same bytes."""
+"""Curves, bars and intervals as SVG that follow the colours of the page; the same numbers give the same bytes."""
 
 import io
 import math
@@ -13,9 +13,12 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator, PercentFormatter
 
-from sim2real.report.curves import Line, SeverityCurve
+from sim2real.report.costs import Efficiency
+from sim2real.report.curves import Line, Reach, SeverityCurve
+from sim2real.report.heldout import Profile
+from sim2real.report.response import Response
 from sim2real.stats import Estimate
 
 PALETTE = 6
@@ -70,19 +73,10 @@ def severity(
         metric: name of the metric.
         alt: the text that stands for the picture.
     """
-    figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+    unit = f" ({curve.family.unit})" if curve.family.unit else ""
     with _style():
-        axes = figure.add_subplot()
-        axes.set_title(metric, loc="left", fontsize=9.5, color=_FAINT, pad=15)
-        axes.set_ylim(*limits)
+        figure, axes = _axes(metric, curve.family.axis + unit, limits, rate)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
-        axes.yaxis.set_major_locator(MaxNLocator(5))
-        if rate:
-            axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
-        unit = f" ({curve.family.unit})" if curve.family.unit else ""
-        axes.set_xlabel(curve.family.axis + unit)
-        axes.grid(axis="y")
-        axes.set_axisbelow(True)
         if curve.family.nominal_x is not None and math.isfinite(curve.family.nominal_x):
             axes.axvline(curve.family.nominal_x, color=_FAINT, lw=0.8, ls=(0, (1, 2)), zorder=1)
             place = (curve.family.nominal_x, 1.02)
@@ -97,6 +91,91 @@ def severity(
             x, y = zip(*sorted(reference.points), strict=True)
             axes.plot(x, y, marker, mfc="none", mec=_INK, ms=6.5, mew=1.1, zorder=4)
         return _svg(figure, alt)
+
+
+def profile(profiles: Sequence[Profile], order: Sequence[str], *, rate: bool, metric: str, alt: str) -> str:
+    """Return the profiles of policies as an <svg> element; arguments as for `severity`."""
+    with _style():
+        limits = (-0.03, 1.03)
+        figure, axes = _axes(
+            "part of the held-out conditions", f"in which the mean {metric} is above", limits, True
+        )
+        if rate:
+            axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+        for one in profiles:
+            look = _look(order.index(one.policy)) | {"marker": ""}
+            share, low, high = np.array([(e.value, e.low, e.high) for e in one.share]).T
+            axes.fill_between(one.above, low, high, color=look["color"], alpha=0.15, lw=0)
+            axes.plot(one.above, share, **look, zorder=3)
+        return _svg(figure, alt)
+
+
+def efficiency(
+    efficiencies: Sequence[Efficiency],
+    order: Sequence[str],
+    *,
+    rate: bool,
+    limits: tuple[float, float],
+    metric: str,
+    alt: str,
+) -> str:
+    """Return what training steps bought as an <svg> element: every run, and every policy with its interval."""
+    with _style():
+        figure, axes = _axes(f"held-out {metric}", "environment steps of training", limits, rate)
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(EngFormatter(sep="\N{NO-BREAK SPACE}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.15)
+        for one in efficiencies:
+            look = _look(order.index(one.policy))
+            middle = float(np.exp(np.mean(np.log(one.steps))))
+            low, high = np.clip((one.estimate.low, one.estimate.high), *limits)
+            axes.vlines(middle, low, high, color=look["color"], lw=1.4, alpha=0.55, zorder=2)
+            axes.plot([middle], [one.estimate.value], **(look | {"ms": 7.0}), zorder=4)
+            axes.plot(one.steps, one.values, look["marker"], mfc="none", mec=look["color"], ms=4.0, zorder=3)
+        return _svg(figure, alt)
+
+
+def response(one: Response, order: Sequence[str], *, metric: str, alt: str) -> str:
+    """Return what was achieved against what was commanded as an <svg> element, the dead zone as a bar at zero."""
+    ends = [end for answers in one.answers for e in answers.achieved for end in (e.low, e.high, e.value)]
+    asked = [x for answers in one.answers for x in answers.commanded]
+    known = [0.0, *filter(math.isfinite, ends), *asked]
+    margin = 0.06 * (max(known) - min(known))
+    limits = min(known) - margin, max(known) + margin
+    with _style():
+        figure, axes = _axes(metric, f"commanded ({one.unit})" if one.unit else "commanded", limits, False)
+        axes.plot(
+            [min(asked), max(asked)], [min(asked), max(asked)], color=_FAINT, lw=0.8, ls=(0, (1, 2)), zorder=1
+        )
+        for answers in one.answers:
+            look = _look(order.index(answers.policy))
+            low, high = (
+                np.clip([getattr(e, end) for e in answers.achieved], *limits) for end in ("low", "high")
+            )
+            axes.vlines(answers.commanded, low, high, color=look["color"], lw=1.4, alpha=0.55, zorder=2)
+            axes.plot(answers.commanded, [e.value for e in answers.achieved], **look, zorder=3)
+            if answers.dead:
+                axes.plot(
+                    answers.dead, (0.0, 0.0), color=look["color"], lw=5, alpha=0.35, solid_capstyle="butt"
+                )
+        return _svg(figure, alt)
+
+
+def _axes(title: str, axis: str, limits: tuple[float, float], rate: bool) -> tuple[Figure, Axes]:
+    """Return a figure with axes for something against something, the title over the upright one."""
+    figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, loc="left", fontsize=9.5, color=_FAINT, pad=15)
+    axes.set_ylim(*limits)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    if rate:
+        axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
+    axes.set_xlabel(axis)
+    axes.grid(axis="y")
+    axes.set_axisbelow(True)
+    return figure, axes
 
 
 def swatch(index: int) -> str:
@@ -124,6 +203,39 @@ def interval(estimate: Estimate, limits: tuple[float, float], mark: float | None
         '<svg class="interval" viewBox="0 0 120 14" aria-hidden="true">'
         f'<path class="track" d="M4 7H116"/>{tick}<path d="M{place(estimate.low)} 7H{place(estimate.high)}"/>'
         f'<circle cx="{place(estimate.value)}" cy="7" r="3.2"/></svg>'
+    )
+
+
+def reach(below: Reach | None, above: Reach | None) -> str:
+    """Return how much of the tested range holds as bars from nominal outward, "" where nothing was tested."""
+    sides = [(side, sign) for side, sign in ((below, -1), (above, 1)) if side]
+    if not sides:
+        return ""
+    middle = 4 if below is None else 116 if above is None else 60
+    room = 112 / len(sides)
+    bars = "".join(
+        f'<path class="{name}" d="M{middle} 7h{sign * room * share:.1f}"/>'
+        for side, sign in sides
+        for name, share in (("tested", 1.0), ("held", side.share))
+    )
+    return (
+        f'<svg class="reach" viewBox="0 0 120 14" aria-hidden="true">{bars}'
+        f'<path class="tick" d="M{middle} 1V13"/></svg>'
+    )
+
+
+def bars(first: Estimate, total: Estimate) -> str:
+    """Return a Sobol index as bars from 0 to 1: what is decided alone, over what is decided with all others."""
+
+    def place(value: float) -> float:
+        return round(4 + 112 * min(1.0, max(0.0, value)), 1)
+
+    if not (math.isfinite(first.value) and math.isfinite(total.value)):
+        return ""
+    return (
+        '<svg class="bars" viewBox="0 0 120 14" aria-hidden="true"><path class="track" d="M4 13H116"/>'
+        f'<path class="total" d="M4 7H{place(total.value)}"/><path d="M4 7H{place(first.value)}"/>'
+        f'<path class="tick" d="M{place(total.low)} 7H{place(total.high)}"/></svg>'
     )
 
 

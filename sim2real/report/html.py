@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -12,12 +12,20 @@ from markupsafe import Markup
 
 from sim2real.report import draw, words
 from sim2real.report.clips import Replay, film
-from sim2real.report.curves import SeverityCurve
-from sim2real.report.figures import Figures, Gate, figures
+from sim2real.report.curves import KEPT, SeverityCurve, grouped
+from sim2real.report.figures import Figures, figures
+from sim2real.report.gates import Gate
+from sim2real.report.heldout import Square
+from sim2real.report.response import ANSWERED, Response
+from sim2real.report.simulators import Elsewhere, elsewhere
+from sim2real.report.simulators_page import section
 from sim2real.report.table import Table
 from sim2real.study.replay import replay as play
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
+
+ROWS = 1000
+"""Held-out conditions that are tabled with their tests: more would not fit a page that is sent around."""
 
 
 def write(
@@ -38,7 +46,9 @@ def write(
         Sim2RealError: If the study's metric is in no record.
     """
     table = Table(study, store)
-    text = render(table, figures(table), (replay or partial(play, render=True)) if clips else None)
+    numbers = figures(table)
+    worlds = elsewhere(table, store, numbers.competent)
+    text = render(table, numbers, (replay or partial(play, render=True)) if clips else None, worlds)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_suffix(".tmp")
@@ -47,7 +57,9 @@ def write(
     return path
 
 
-def render(table: Table, numbers: Figures, replay: Replay | None = None) -> str:
+def render(
+    table: Table, numbers: Figures, replay: Replay | None = None, worlds: Sequence[Elsewhere] = ()
+) -> str:
     """Return the report as HTML."""
     study = table.study
     rate = study.metric in table.rates
@@ -68,13 +80,26 @@ def render(table: Table, numbers: Figures, replay: Replay | None = None) -> str:
         metric=words.plain(study.metric),
         swatches={policy: Markup(draw.swatch(index)) for index, policy in enumerate(study.policies)},
         interval=lambda estimate, mark=None: Markup(draw.interval(estimate, limits, mark)),
+        reach=lambda below, above: Markup(draw.reach(below, above)),
+        bars=lambda first, total: Markup(draw.bars(first, total)),
+        kept=KEPT,
+        answered=ANSWERED,
+        fragile=sorted(numbers.curves, key=_share),
+        efficiency=_efficiency(numbers, table),
+        maps=list(_maps(numbers, table)),
+        lowest=sorted(numbers.held_out, key=lambda row: row.estimate.value)[:ROWS],
+        profile=_profile(numbers, table),
+        responses=[(one, _response(one, table)) for one in numbers.responses],
         curves=[
             (curve, _drawn(curve, table, _limits(table, numbers, curve.metric)))
             for curve in (*numbers.curves, *numbers.other_curves)
         ],
         gates=_grouped(numbers.gates),
         answers={policy: words.answer(numbers, policy, study.metric, rate) for policy in numbers.competent},
-        comparisons=[words.comparison(one, study.metric, rate) for one in numbers.comparisons],
+        comparisons=[words.comparison(numbers, one, study.metric, rate) for one in numbers.comparisons],
+        worlds=worlds,
+        simulators=section(page, worlds, study.metric, rate),
+        setting=words.setting(study, table.meta),
         clips=shown,
         silent=silent,
         runs=sorted({len(files) for files in study.policies.values()}),
@@ -95,6 +120,57 @@ def _drawn(curve: SeverityCurve, table: Table, limits: tuple[float, float]) -> M
         alt=f"{metric} of {policies} against x in: {curve.family.title}. The numbers are in the table below.",
     )
     return Markup(svg)
+
+
+def _share(curve: SeverityCurve) -> float:
+    """Return the smallest share of its tested range that a policy holds of a curve."""
+    sides = (side for line in curve.lines for side in (line.below, line.above) if side)
+    return min((side.share for side in sides), default=math.inf)
+
+
+def _maps(numbers: Figures, table: Table) -> Iterator[tuple[str, list[tuple[str, dict[str, Square]]]]]:
+    """Yield (title, rows) of the heat map: a part for every family, by severity, and one for all else."""
+    found: dict[str, dict[str, Square]] = {}
+    for one in numbers.squares:
+        found.setdefault(one.condition, {})[one.policy] = one
+    for family in grouped(table):
+        rows = [(words.severity(family, x), found.pop(label)) for x, label in family.points if label in found]
+        if rows:
+            yield family.title, rows
+    if found:
+        yield "other conditions", list(found.items())
+
+
+def _profile(numbers: Figures, table: Table) -> Markup:
+    """Return the drawn profiles, nothing where there are none."""
+    if not numbers.profiles:
+        return Markup()
+    metric, order = words.plain(table.study.metric), tuple(table.study.policies)
+    alt = f"Share of the held-out conditions whose mean {metric} is above a value. The numbers are in the table below."
+    rate = table.study.metric in table.rates
+    return Markup(draw.profile(numbers.profiles, order, rate=rate, metric=metric, alt=alt))
+
+
+def _efficiency(numbers: Figures, table: Table) -> Markup:
+    """Return what training steps bought as it is drawn, nothing where that cannot be told."""
+    if not numbers.efficiencies:
+        return Markup()
+    metric = words.plain(table.study.metric)
+    svg = draw.efficiency(
+        numbers.efficiencies,
+        tuple(table.study.policies),
+        rate=table.study.metric in table.rates,
+        limits=_limits(table, numbers, table.study.metric),
+        metric=metric,
+        alt=f"Mean held-out {metric} against the environment steps of training. The numbers are in the table below.",
+    )
+    return Markup(svg)
+
+
+def _response(one: Response, table: Table) -> Markup:
+    metric = words.plain(one.metric)
+    alt = f"{metric} achieved against {one.command} commanded. The numbers are in the table below."
+    return Markup(draw.response(one, tuple(table.study.policies), metric=f"{metric}, achieved", alt=alt))
 
 
 def _limits(table: Table, numbers: Figures, metric: str) -> tuple[float, float]:

@@ -47,7 +47,7 @@ def families(
     for label, condition in conditions.items():
         if label != NOMINAL and len(condition) == 1 and isinstance(condition[0], Perturbation):
             item = condition[0]
-            x = _severity(item, _nominal(item, nominals, parts))
+            x = severity(item, _nominal(item, nominals, parts))
             if x is not None:
                 groups[item.target, item.operation, str(item.every), _kind(item)].setdefault(x, (label, item))
     return tuple(
@@ -55,6 +55,18 @@ def families(
         for group in groups.values()
         if len(group) > 1
     )
+
+
+def severity(item: Perturbation, nominal: float | None) -> float | None:
+    """Return how severe a perturbation is, its parameter having this nominal value; None where that has no number."""
+    if isinstance(item.amount, Amount):
+        width = _width(item)
+        return item.strength if width is None else item.strength * width
+    if item.operation != "set":
+        return float(OPERATIONS[item.operation].weaken(item.amount, item.strength)) if item.strength else None
+    if item.strength == 1:
+        return item.amount
+    return None if nominal is None else nominal + item.strength * (item.amount - nominal)
 
 
 def _family(
@@ -96,18 +108,6 @@ def _family(
         else 0.0,
         points=tuple((x, label) for x, (label, _) in group.items()),
     )
-
-
-def _severity(item: Perturbation, nominal: float | None) -> float | None:
-    """Return how severe a perturbation is, None where that has no number."""
-    if isinstance(item.amount, Amount):
-        width = _width(item)
-        return item.strength if width is None else item.strength * width
-    if item.operation != "set":
-        return float(OPERATIONS[item.operation].weaken(item.amount, item.strength)) if item.strength else None
-    if item.strength == 1:
-        return item.amount
-    return None if nominal is None else nominal + item.strength * (item.amount - nominal)
 
 
 def _kind(item: Perturbation) -> str:

@@ -1,8 +1,10 @@
 """The records of a study as arrays (runs, episodes), joined with the study by the keys of its trials."""
 
 import json
-from collections import Counter
-from collections.abc import Mapping
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ Row = Mapping[str, Any]
 
 OUTCOMES = ("success", "return", "length", "duration_s", "cost", "violations", "interventions")
 COUNTS = {"cost", "violations", "interventions"}  # zero where nothing counts
+_READ = ("status", "error", "termination", "digest", *OUTCOMES)
 
 
 class Table:
@@ -35,32 +38,38 @@ class Table:
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
         self.meta = store.meta
+        self.path = store.folder
         files = (file for runs in study.policies.values() for file in runs)
         self.trust = " --trust" if any(file.needs_trust for file in files) else ""
         # Where a reader has the folder, not where it was when the report was written.
         self.folder = "/".join(store.folder.parts[-2 if store.folder.parts[-2:-1] == ("runs",) else -1 :])
-        self._rows: dict[tuple[str, str], dict[tuple[int, int], Row | None]] = {}
+        self._rows: dict[tuple[str, str], dict[tuple[int, int], Row | None]] = {
+            (policy, condition): {} for policy in study.policies for condition in study.conditions
+        }
         self.trials: dict[tuple[str, str, int, int], Trial] = {}
-        found = {row["key"]: dict(row, metrics=json.loads(row["metrics"] or "{}")) for row in store.rows()}
+        found = {
+            row["key"]: {name: row[name] for name in _READ} | {"metrics": json.loads(row["metrics"] or "{}")}
+            for row in store.rows()
+        }
         for policy, run, condition, episode, trial in study.cells():
             self.trials[policy, condition, run, episode] = trial
-            self._rows.setdefault((policy, condition), {})[run, episode] = found.get(trial.key)
-        recorded = [row for row in self.rows() if row["status"] == "ok"]
-        own = sorted({name for row in recorded for name in row["metrics"]})
+            self._rows[policy, condition][run, episode] = found.get(trial.key)
+        self._arrays = {cell: self._columns(*cell) for cell in self._rows}
+        spans: dict[str, set[float]] = defaultdict(
+            set
+        )  # the ends of each metric, and a value that is no outcome
+        for name, values in (item for columns in self._arrays.values() for item in columns.items()):
+            known = values[np.isfinite(values)]
+            spans[name] |= {float(known.min()), float(known.max()), *known[(known != 0) & (known != 1)][:1]}
         asked = (set(OUTCOMES) - COUNTS) | {study.metric}
-        outcomes = (
-            name
-            for name in OUTCOMES
-            if any(row[name] is not None if name in asked else row[name] for row in recorded)
-        )
+        own = sorted(spans.keys() - set(OUTCOMES))
+        outcomes = (name for name in OUTCOMES if spans[name] - (set() if name in asked else {0.0}))
         self.metrics = (*outcomes, *own)
-        if recorded and study.metric not in self.metrics:
+        if self.metrics and study.metric not in self.metrics:
             raise Sim2RealError(
                 f"No record has the metric '{study.metric}'.{nearest(study.metric, self.metrics)}"
             )
-        self.rates = {"success"} | {
-            name for name in own if {0.0, 1.0}.issuperset(v for row in recorded for v in _value(row, name))
-        }
+        self.rates = {"success"} | {name for name in own if spans[name] <= {0.0, 1.0}}
 
     @property
     def perturbed(self) -> tuple[str, ...]:
@@ -89,17 +98,29 @@ class Table:
         return row
 
     def values(self, policy: str, condition: str, metric: str | None = None) -> Array:
-        """Return a metric (runs, episodes), the study's own by default."""
-        values = np.full((len(self.study.policies[policy]), self.study.episodes), np.nan)
+        """Return a metric (runs, episodes), the study's own by default; not to be written to."""
+        return self._arrays[policy, condition][metric or self.study.metric]
+
+    def _columns(self, policy: str, condition: str) -> dict[str, Array]:
+        """Return every metric of a cell, NaN where the row has none or it is not finite."""
+        shape = len(self.study.policies[policy]), self.study.episodes
+        columns: dict[str, Array] = defaultdict(lambda: np.full(shape, np.nan))
         for place, row in self._rows[policy, condition].items():
             if row is not None and row["status"] == "ok":
-                for value in _value(row, metric or self.study.metric):
-                    values[place] = value
-        return values
+                for name, value in _numbers(row):
+                    columns[name][place] = value
+        return columns
 
     def stacked(self, policy: str, conditions: tuple[str, ...], metric: str | None = None) -> Array:
-        """Return a metric (runs, conditions, episodes)."""
-        return np.stack([self.values(policy, condition, metric) for condition in conditions], axis=1)
+        """Return a metric (runs, conditions, episodes), NaN in episodes that not all of the conditions are played in.
+
+        Else an average over conditions would be one over others in each episode.
+        """
+        values = np.stack([self.values(policy, condition, metric) for condition in conditions], axis=1)
+        for condition in self.study.only.get(policy, {}).keys() & set(conditions):
+            played = {episode for _, episode in self._rows[policy, condition]}
+            values[..., [episode for episode in range(values.shape[-1]) if episode not in played]] = np.nan
+        return values
 
     def estimate(self, values: Array, metric: str | None = None) -> Estimate:
         """Estimate the mean of a metric, the study's own by default, from values (runs, episodes)."""
@@ -126,7 +147,7 @@ class Table:
 
     def ended_early(self, policy: str, condition: str) -> Array:
         """Return 1 where an episode ended before its time without success, else 0 (runs, episodes)."""
-        ended = self.values(policy, condition, "success")
+        ended = self.values(policy, condition, "success").copy()
         for place, row in self._rows[policy, condition].items():
             if row is not None and row["status"] == "ok":
                 ended[place] = float(bool(row["termination"]) and not row["success"])
@@ -139,7 +160,8 @@ class Table:
         )
 
 
-def _value(row: Row, metric: str) -> tuple[float, ...]:
-    """Return the metric of a row, nothing where it has none or it is not finite."""
-    value = row[metric] if metric in OUTCOMES else row["metrics"].get(metric)
-    return (float(value),) if isinstance(value, int | float) and np.isfinite(value) else ()
+def _numbers(row: Row) -> Iterator[tuple[str, float]]:
+    """Return the finite numbers of a row: its outcomes, and the metrics of its environment."""
+    for name, value in chain(row["metrics"].items(), ((name, row[name]) for name in OUTCOMES)):
+        if isinstance(value, int | float) and math.isfinite(value):
+            yield name, float(value)

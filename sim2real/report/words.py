@@ -5,11 +5,14 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sim2real.perturb import Perturbation, Wrap
+from sim2real.perturb import Item
+from sim2real.report.advice import Advice
 from sim2real.report.curves import KEPT, Reach
-from sim2real.report.figures import Comparison, Figures
+from sim2real.report.figures import Figures
+from sim2real.report.heldout import Comparison
 from sim2real.report.severity import Family
 from sim2real.stats import Difference, Estimate
+from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
 
 UNITS = {"m_s": "m/s", "rad_s": "rad/s", "nm": "N m", "kg": "kg", "rad": "rad", "m": "m", "s": "s", "n": "N"}
@@ -119,7 +122,7 @@ def plain(metric: str) -> str:
     return metric.replace("_", " ")
 
 
-def describe(condition: Iterable[Perturbation | Wrap]) -> str:
+def describe(condition: Iterable[Item]) -> str:
     """Return a condition as a sentence."""
     return "; ".join(item.label for item in condition) or "nothing perturbed"
 
@@ -138,6 +141,8 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         if side.held is not None:
             held = f"{share} is kept as far as {severity(curve.family, side.held)}; at {at} it is {there}."
         sentences.append(f"What breaks it first is “{curve.family.title}”: {held}")
+        todo = next(one for one in figures.advice if one.policy == policy)  # of the same side
+        sentences.append(f"To get further, {advise(todo)}.")
     elif any(line.policy == policy for curve in figures.curves for line in curve.lines):
         sentences.append(f"No severity tested takes it below {share}.")
     if worst := figures.worst(policy):
@@ -158,15 +163,82 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
     return sentences
 
 
-def comparison(one: Comparison, metric: str, rate: bool) -> str:
-    """Say how two policies differ."""
+def advise(one: Advice) -> str:
+    """Say what one side of a curve asks of the next training."""
+    way, goal = "down to" if one.below else "up to", severity(one.family, one.broken)
+    if one.do == "add":
+        return f"add it to training, {way} {goal}"
+    if one.do == "widen":
+        return f"widen it in training, from {met(one)} {way} {goal}"
+    if one.do == "learn":
+        return f"train on it longer or with more weight: {goal} was met, and breaks it"
+    return f"train {way} {goal}, unless that was met: the policy’s file does not tell"
+
+
+def met(one: Advice) -> str:
+    """Say how far training went on one side of a curve."""
+    if one.do == "declare":
+        return "not declared"
+    return "none" if one.met is None else severity(one.family, float(f"{one.met:.4g}"))
+
+
+def crossing(one: Advice) -> str:
+    """Say at which severity a curve leaves the margin, with its interval."""
+    if one.crossing is None or not one.crossing.n_episodes:
+        return "–"
+    unit = f" {one.family.unit}" if one.family.unit else ""
+    return f"{_digits(one.crossing.value)}{unit} {between(one.crossing)}"
+
+
+def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> str:
+    """Say whether one policy is more robust than another, and at what price."""
     trained = "was trained on" if one.declared else "is known to have been trained on"
+    gain, p = one.held_out.estimate, one.held_out.p_value
+    verdict = f"No difference shows between {one.second} and {one.first}"
+    if p < 0.05:
+        verdict = f"{one.second} is {'more' if gain.value > 0 else 'less'} robust than {one.first}"
+    price = f"{change(one.nominal, rate)} in the nominal world ({probability(one.nominal.p_value)})"
+    told = {mine.policy: mine.steps for mine in figures.challenges if mine.steps}
+    if one.first in told and one.second in told:
+        price += f", and {steps(told[one.second])} training steps against {steps(told[one.first])}"
     return (
-        f"{one.second} against {one.first}, on the same episodes: {plain(metric)} "
-        f"{change(one.held_out, rate)} over the {one.conditions} conditions that neither {trained} "
-        f"({probability(one.held_out.p_value)}), "
-        f"{change(one.nominal, rate)} in the nominal world ({probability(one.nominal.p_value)})."
+        f"{verdict} under what neither {trained}: {plain(metric)} {change(one.held_out, rate)} over "
+        f"{one.conditions} conditions on the same episodes ({probability(p)}). The price: {price}."
     )
+
+
+def apart(figures: Figures, policy: str) -> list[str]:
+    """Return the conditions that break a policy and are on none of its curves."""
+    drawn = {
+        label
+        for curve in figures.curves
+        for line in curve.lines
+        if line.policy == policy
+        for label in line.conditions
+    }
+    return [
+        one.condition
+        for one in figures.squares
+        if one.policy == policy and one.kept < KEPT and one.condition not in drawn
+    ]
+
+
+def setting(study: Study, meta: Mapping[str, Any]) -> str:
+    """Say where, with what and from which seeds a study was run."""
+    made = {**meta.get("defaults", {}), **study.env_kwargs}
+    told = ", ".join(f"{name}={value!r}" for name, value in made.items())
+    parts = [f"All episodes were played in {study.env}{f', made with {told}' if told else ''}."]
+    facts = meta.get("versions") or {}
+    if libraries := ", ".join(f"{name} {version}" for name, version in facts.items() if name != "platform"):
+        where = f" on {facts['platform']}" if "platform" in facts else ""
+        parts.append(f"They ran with {libraries}{where}.")
+    seeds = [str(episode_seed(study.seed, episode)) for episode in range(min(study.episodes, 3))]
+    more = ", …" if study.episodes > len(seeds) else ""
+    plural = "s" if study.episodes > 1 else ""
+    parts.append(
+        f"Environment and policy were reset with the seed{plural} {', '.join(seeds)}{more} of study seed {study.seed}."
+    )
+    return " ".join(parts)
 
 
 def too_few(study: Study) -> int:

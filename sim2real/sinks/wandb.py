@@ -1,9 +1,12 @@
 """Weights & Biases as a mirror of the records: one run per training run, and one that holds the report."""
 
+import base64
 import csv
 import json
+import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,29 +21,32 @@ from sim2real.study.seeds import content_hash
 from sim2real.study.store import Store
 from sim2real.study.study import Study
 
+_CLIP = re.compile(r"data:image/gif;base64,([A-Za-z0-9+/=]+)")  # as the page holds them
+_SWEEP = ("WANDB_SWEEP_ID", "WANDB_RUN_ID")
 _QUIET = {"console": "off", "silent": True, "disable_code": True, "x_disable_stats": True, "init_timeout": 30}
 
 
-def mirror(study: Study, store: Store, *, project: str = "sim2real", mode: str | None = None) -> bool:
+def mirror(study: Study, store: Store, *, project: str | None = None, mode: str | None = None) -> bool:
     """Show a study's records on Weights & Biases; what goes wrong there is one warning and changes nothing.
 
     Every training run becomes a run of job type "eval", all of a study in one group. Its summary holds the
     robust metrics with their intervals, its history the severity curves against "severity", its config the
-    policy and the conditions. A run of job type "report" holds the records and, once written, `report.html`.
-    Run ids follow from content, so mirroring again continues the same runs. All that wandb keeps on disk stays
-    in the study's folder, from where `wandb sync` sends what was mirrored offline.
+    policy and the conditions. A run of job type "report" has the table of all policies, the page `report.html`
+    once it is written, and an artifact of records, page and clips; started by a sweep's agent, it is the run
+    that the sweep waits for. Run ids follow from content, so mirroring again continues the same runs. All that
+    wandb keeps on disk stays in the study's folder, from where `wandb sync` sends what was mirrored offline.
 
     Args:
         study: What was asked.
         store: What was recorded.
-        project: The W&B project.
+        project: The W&B project; None for the one in WANDB_PROJECT, else "sim2real".
         mode: "online", "offline" or "disabled"; None as wandb is configured, offline where that fails.
 
     Returns:
         Whether everything was handed over, be it to files that wait for `wandb sync`.
     """
     try:
-        sink = _Sink(study, store, project, mode)
+        sink = _Sink(study, store, project or os.environ.get("WANDB_PROJECT", "sim2real"), mode)
         # Here wandb keeps what it would put into the home directory, such as the contents of tables.
         kept = str((store.folder / "wandb").absolute())
         with environment({"WANDB_DATA_DIR": kept, "WANDB_CACHE_DIR": kept}):
@@ -110,23 +116,40 @@ class _Sink:
         """Hand everything over."""
         import wandb
 
-        for label, runs in self._study.policies.items():
-            for index, policy in enumerate(runs):
-                alone = Table(replace(self._study, policies={label: (policy,)}), self._store)
-                name = label if len(runs) == 1 else f"{label}-{index}"
-                run = self._start(
-                    wandb, f"{policy.sha256[:8]}-{name}", name, "eval", self._config(label, index)
-                )
-                _fill(wandb, run, alone, figures(alone))
-                run.finish()
+        with environment(dict.fromkeys(_SWEEP)):  # an agent waits for one run, and would give all its id
+            for label, runs in self._study.policies.items():
+                for index, policy in enumerate(runs):
+                    alone = Table(replace(self._study, policies={label: (policy,)}), self._store)
+                    name = label if len(runs) == 1 else f"{label}-{index}"
+                    run = self._start(
+                        wandb, f"{policy.sha256[:8]}-{name}", name, "eval", self._config(label, index)
+                    )
+                    _fill(wandb, run, alone, figures(alone))
+                    run.finish()
+        if "WANDB_SWEEP_ID" in os.environ and wandb.run is None:
+            wandb.teardown()  # it reads its variables once
+        self._report(wandb, Table(self._study, self._store))
+
+    def _report(self, wandb: Any, table: Table) -> None:
+        """Hand over what speaks of all policies at once."""
+        numbers, page = figures(table), self._store.folder / "report.html"
         run = self._start(wandb, "report", "report", "report", {"question": self._study.question})
+        run.log({"cells": _cells(wandb, table, numbers)})
+        robust = {
+            f"robust/{policy}/{name}": value
+            for policy in self._study.policies
+            for name, value in _robust(numbers, policy)
+        }
+        run.summary.update(robust | _silent(numbers))
         artifact = wandb.Artifact(f"{self._group}-report", type="report")
-        for path in (
-            self._store.path,
-            *(self._store.folder / name for name in ("study.json", "report.html")),
-        ):
+        for path in (self._store.path, self._store.folder / "study.json", page):
             if path.is_file():
                 artifact.add_file(str(path))
+        if page.is_file():
+            run.log({"report": wandb.Html(str(page), inject=False)})
+            for index, clip in enumerate(_CLIP.findall(page.read_text(encoding="utf-8")), start=1):
+                with artifact.new_file(f"clips/{index}.gif", "wb") as file:
+                    file.write(base64.b64decode(clip))
         run.log_artifact(artifact)
         run.finish()
 
@@ -176,25 +199,41 @@ def _fill(wandb: Any, run: Any, table: Table, numbers: Figures) -> None:
         for line in curve.lines:
             for x, estimate in zip(line.x, line.estimates, strict=True):
                 run.log({"severity": x} | _spread_out(f"curve/{curve.family.title}", estimate))
+    run.log({"cells": _cells(wandb, table, numbers)})
+    (policy,) = table.study.policies
+    run.summary.update(
+        {f"robust/{name}": value for name, value in _robust(numbers, policy)} | _silent(numbers)
+    )
+
+
+def _silent(numbers: Figures) -> dict[str, int]:
+    return {"robust/trials_without_number": numbers.failures.without_number}
+
+
+def _cells(wandb: Any, table: Table, numbers: Figures) -> Any:
+    """Return every policy under every condition as a table."""
     metric = table.study.metric
-    cells = wandb.Table(columns=["condition", "what it does", metric, "low", "high", "episodes"])
+    cells = wandb.Table(columns=["policy", "condition", "what it does", metric, "low", "high", "episodes"])
     for cell in numbers.cells:
         what = describe(table.study.conditions[cell.condition])
         for name, number in cell.estimates:
             if name == metric and number.n_episodes:
-                cells.add_data(cell.condition, what, number.value, number.low, number.high, cell.trials)
-    run.log({"cells": cells})
-    (competence,) = numbers.competence
-    summary: dict[str, Any] = {
-        "competent": competence.passed,
-        "trials_without_number": numbers.failures.without_number,
-    }
-    summary |= _spread_out("nominal", competence.nominal)
+                told = number.value, number.low, number.high
+                cells.add_data(cell.policy, cell.condition, what, *told, cell.trials)
+    return cells
+
+
+def _robust(numbers: Figures, policy: str) -> Iterator[tuple[str, Any]]:
+    """Yield the names and values of a policy's summary."""
+    (competence,) = (one for one in numbers.competence if one.policy == policy)
+    yield "competent", competence.passed
+    yield from _spread_out("nominal", competence.nominal).items()
     for one in numbers.challenges:
-        summary |= _spread_out("kept", one.kept) | _spread_out("worst_quarter", one.worst)
-        if worst := numbers.worst(one.policy):
-            summary |= _spread_out("worst", worst.estimate) | {"worst_condition": worst.condition}
-    run.summary.update({f"robust/{name}": value for name, value in summary.items()})
+        if one.policy == policy:
+            yield from (_spread_out("kept", one.kept) | _spread_out("worst_quarter", one.worst)).items()
+            if worst := numbers.worst(policy):
+                yield from _spread_out("worst", worst.estimate).items()
+                yield "worst_condition", worst.condition
 
 
 def _spread_out(name: str, estimate: Estimate | None) -> dict[str, float]:

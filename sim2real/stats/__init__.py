@@ -3,7 +3,7 @@
 Arrays are (runs, episodes) or (runs, conditions, episodes), NaN where missing.
 """
 
-from sim2real.stats.aggregate import area, cvar, holm, iqm, mean, trimmed
+from sim2real.stats.aggregate import area, cvar, holm, iqm, mean, median, optimality_gap, trimmed
 from sim2real.stats.estimate import (
     Difference,
     Estimate,
@@ -13,19 +13,56 @@ from sim2real.stats.estimate import (
     rate_estimate,
     retention,
 )
+from sim2real.stats.hierarchical import hierarchical_estimate
+from sim2real.stats.planning import (
+    Variation,
+    detectable_effect,
+    episodes_needed,
+    power,
+    runs_needed,
+    variation,
+)
+from sim2real.stats.psychometric import Psychometric
+from sim2real.stats.robustness import (
+    cvar_estimate,
+    generalisation_gap,
+    improvement_probability,
+    margin,
+    performance_profile,
+    worst_estimate,
+)
+from sim2real.stats.stopping import looks, spent
 
 __all__ = [
     "Difference",
     "Estimate",
+    "Psychometric",
+    "Variation",
     "area",
     "bootstrap_estimate",
     "cvar",
+    "cvar_estimate",
+    "detectable_effect",
     "difference",
+    "episodes_needed",
+    "generalisation_gap",
+    "hierarchical_estimate",
     "holm",
+    "improvement_probability",
     "iqm",
+    "looks",
+    "margin",
     "mean",
     "mean_estimate",
+    "median",
+    "optimality_gap",
+    "performance_profile",
+    "power",
     "rate_estimate",
     "retention",
+    "runs_needed",
+    "spent",
     "trimmed",
+    "variation",
+    "worst_estimate",
 ]

@@ -38,6 +38,28 @@ def iqm(values: ArrayLike) -> Array:
     return trimmed(values, 0.25, 0.75)
 
 
+def median(values: ArrayLike) -> Array:
+    """Return the median over the last axis, past NaN; NaN where nothing is.
+
+    >>> median([[1, 2, np.nan, 7], [1, 2, 3, 4]])
+    array([2. , 2.5])
+    """
+    ordered = np.sort(np.asarray(values, float), axis=-1)
+    count = np.isfinite(ordered).sum(-1, keepdims=True)
+    middle = np.stack([np.maximum(count - 1, 0) // 2, np.minimum(count // 2, ordered.shape[-1] - 1)])
+    result: Array = np.take_along_axis(ordered[None], middle, axis=-1).mean((0, -1))
+    return result
+
+
+def optimality_gap(values: ArrayLike, target: float) -> Array:
+    """Return by how much what lies below a target misses it, on average over the last axis (Agarwal et al., 2021).
+
+    >>> float(optimality_gap([0.5, 1.0, 3.0], target=1.0).round(3))
+    0.167
+    """
+    return mean(np.maximum(target - np.asarray(values, float), 0.0), axis=-1)
+
+
 def cvar(values: ArrayLike, share: float = 0.1) -> Array:
     """Return the mean of the lowest ``share`` of the last axis, past NaN: the conditional value at risk."""
     return trimmed(values, 0.0, share)

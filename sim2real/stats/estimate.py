@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from sim2real.stats.aggregate import mean
-from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, spread, table_of
+from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, spread, table_of, wilson
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 
 RESAMPLES = 2000
 FLIPS = 10_000
-_BATCH = 250
+BATCH = 250
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def mean_estimate(values: ArrayLike, rng: np.random.Generator, level: float = 0.
     if len(table) < 2:
         return bootstrap_estimate(table, lambda x: mean(x, axis=(-2, -1)), rng, level)
     whole = filled(table)
-    return _around(float(whole.mean()), spread(whole).half_width(level), table, level)
+    return around(float(whole.mean()), spread(whole).half_width(level), table, level)
 
 
 def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -89,7 +89,7 @@ def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
     """
     table = table_of(values)
     if table.size == 0:
-        return _nothing(level)
+        return nothing(level)
     whole = filled(table).clip(0, 1)
     outcomes = bool(np.isin(table[np.isfinite(table)], (0.0, 1.0)).all())
     rate, count, quantile = float(whole.mean()), float(whole.shape[1]), float(stats.norm.ppf(0.5 + level / 2))
@@ -100,13 +100,8 @@ def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
         quantile = uncertainty.half_width(level) / np.sqrt(uncertainty.variance)
         if outcomes:
             count = min(count, whole.size)
-    extra = quantile**2 / count
-    centre = (rate + extra / 2) / (1 + extra)
-    half = quantile / (1 + extra) * np.sqrt(rate * (1 - rate) / count + extra / (4 * count))
-    # At 0 and 1 Wilson's interval ends at the rate itself, but for rounding.
-    return _estimate(
-        rate, max(0.0, min(rate, centre - half)), min(1.0, max(rate, centre + half)), table, level
-    )
+    low, high = wilson(rate, count, quantile)
+    return counted(rate, low, high, table, level)
 
 
 def difference(
@@ -137,7 +132,7 @@ def difference(
     tables = [table_of(a - b)] if same_runs else [table_of(a[:, shared]), table_of(b[:, shared])]
     fewest = min(tables, key=len)
     if fewest.size == 0:
-        return Difference(estimate=_nothing(level), p_value=np.nan)
+        return Difference(estimate=nothing(level), p_value=np.nan)
     whole = [filled(table) for table in tables]
     profile = whole[0].mean(0) - (0.0 if same_runs else whole[1].mean(0))
     value, bound = float(profile.mean()), np.inf
@@ -151,7 +146,7 @@ def difference(
     if len(fewest) > 1:
         p_value = max(p_value, uncertainty.p_value(value))
     low, high = max(-bound, value - width), min(bound, value + width)
-    return Difference(estimate=_estimate(value, low, high, fewest, level), p_value=p_value)
+    return Difference(estimate=counted(value, low, high, fewest, level), p_value=p_value)
 
 
 def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, level: float = 0.95) -> Estimate:
@@ -170,14 +165,12 @@ def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, leve
     both = np.isfinite(kept) & np.isfinite(base)
     middle = float(base[both].mean()) if both.any() else 0.0
     if middle <= 0:
-        return _nothing(level)
+        return nothing(level)
     ratio = float(kept[both].mean()) / middle
     influence = table_of(np.where(both, (kept - ratio * base) / middle, np.nan))
     half = np.sqrt(0.5 / conditions.shape[1]) / middle if rate else 0.0
     width = spread(padded(filled(influence), -half, half) if rate else filled(influence)).half_width(level)
-    return _estimate(
-        ratio, max(0.0, ratio - width) if rate else ratio - width, ratio + width, influence, level
-    )
+    return counted(ratio, max(0.0, ratio - width) if rate else ratio - width, ratio + width, influence, level)
 
 
 def bootstrap_estimate(
@@ -199,17 +192,17 @@ def bootstrap_estimate(
     present = np.isfinite(data)
     data = data[present.any(tuple(range(1, data.ndim)))][..., present.any(tuple(range(data.ndim - 1)))]
     if data.size == 0:
-        return _nothing(level)
+        return nothing(level)
     runs, episodes = data.shape[0], data.shape[-1]
     value = float(statistic(data[None])[0])
     if episodes == 1:
-        return _around(value, np.inf, data, level)
+        return around(value, np.inf, data, level)
     over_episodes = _resampled(data, statistic, rng, axis=data.ndim - 1)
     if runs == 1:
         quantile = np.sqrt(episodes / (episodes - 1)) * stats.t.ppf(0.5 - level / 2, episodes - 1)
         tail = stats.norm.cdf(quantile)
         low, high = np.quantile(over_episodes, [tail, 1 - tail])
-        return _estimate(value, min(value, float(low)), max(value, float(high)), data, level)
+        return counted(value, min(value, float(low)), max(value, float(high)), data, level)
     # Resampling n things shows (n − 1) / n of their variance.
     between = float(_resampled(data, statistic, rng, axis=0).var()) * runs / (runs - 1)
     within = float(over_episodes.var()) * episodes / (episodes - 1)
@@ -219,15 +212,15 @@ def bootstrap_estimate(
         run_variance=between,
         run_freedom=runs - 1,
     )
-    return _around(value, uncertainty.half_width(level), data, level)
+    return around(value, uncertainty.half_width(level), data, level)
 
 
 def _resampled(data: Array, statistic: Statistic, rng: np.random.Generator, axis: int) -> Array:
     """Return the statistic of RESAMPLES data sets drawn along ``axis`` with replacement."""
     count = data.shape[axis]
     batches = []
-    for _ in range(RESAMPLES // _BATCH):
-        drawn = np.take(data, rng.integers(0, count, (_BATCH, count)), axis=axis)
+    for _ in range(RESAMPLES // BATCH):
+        drawn = np.take(data, rng.integers(0, count, (BATCH, count)), axis=axis)
         batches.append(statistic(np.moveaxis(drawn, axis, 0)))
     return np.concatenate(batches)
 
@@ -249,17 +242,17 @@ def _sign_flip(profile: Array, rng: np.random.Generator) -> float:
     return (1 + reached) / (1 + FLIPS)
 
 
-def _nothing(level: float) -> Estimate:
+def nothing(level: float) -> Estimate:
     """Return the estimate of what was never measured."""
     return Estimate(value=np.nan, low=np.nan, high=np.nan, level=level, n_runs=0)
 
 
-def _around(value: float, half_width: float, data: Array, level: float) -> Estimate:
+def around(value: float, half_width: float, data: Array, level: float) -> Estimate:
     """Return the estimate with a symmetric interval."""
-    return _estimate(value, value - half_width, value + half_width, data, level)
+    return counted(value, value - half_width, value + half_width, data, level)
 
 
-def _estimate(value: float, low: float, high: float, data: Array, level: float) -> Estimate:
+def counted(value: float, low: float, high: float, data: Array, level: float) -> Estimate:
     """Return the estimate with what was counted in ``data`` (runs, …, episodes)."""
     counted = int(np.isfinite(data).sum())
     ends = {"low": float(low), "high": float(high)}

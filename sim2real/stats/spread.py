@@ -1,5 +1,6 @@
 """The variance of a mean over a table of runs × episodes, and the t interval it carries."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ def spread(first: Array, second: Array | None = None) -> Spread:
     )
 
 
-def degrees_of_freedom(variance: float, parts: list[tuple[float, int]]) -> float:
+def degrees_of_freedom(variance: float, parts: Sequence[tuple[float, float]]) -> float:
     """Return Satterthwaite's degrees of freedom of a sum of (variance, freedom) parts, at least 1."""
     noise = sum(part**2 / freedom for part, freedom in parts)
     return max(1.0, variance**2 / noise) if noise > 0 else 1.0
@@ -84,3 +85,12 @@ def filled(table: Array) -> Array:
 def padded(table: Array, *values: float) -> Array:
     """Return the table with one more episode per value, the same in all runs."""
     return np.hstack([table, np.tile(values, (len(table), 1))])
+
+
+def wilson(rate: float, count: float, quantile: float) -> tuple[float, float]:
+    """Return Wilson's interval of a rate over an effective number of episodes, which may be broken."""
+    extra = quantile**2 / count
+    centre = (rate + extra / 2) / (1 + extra)
+    half = quantile / (1 + extra) * np.sqrt(rate * (1 - rate) / count + extra / (4 * count))
+    # At 0 and 1 it ends at the rate itself, but for rounding.
+    return max(0.0, min(rate, float(centre - half))), min(1.0, max(rate, float(centre + half)))

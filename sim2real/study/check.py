@@ -1,13 +1,17 @@
 """Whether a study can run at all, found out before the first episode."""
 
+import inspect
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import gymnasium as gym
+
 from sim2real.errors import Sim2RealError
-from sim2real.study.rollout import Bench, make
+from sim2real.perturb import makes
+from sim2real.study.rollout import Bench, Env, make
 from sim2real.study.study import NOMINAL, Study
 
 
@@ -16,26 +20,34 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
 
     Returns:
         "parameters": name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is
-        not finite is None. "groups": their groups of parts.
+        not finite is None. "groups": their groups of parts. "defaults": of the keywords that conditions make the
+        environment with, where it has any.
 
     Raises:
         Sim2RealError: If something does not fit; the sentence names the policy or the condition.
     """
-    cells = list(replace(study, episodes=1).cells())
+    cells = list(replace(study, episodes=1, only={}).cells())
     first = cells[0]
     make(first.trial).close()
     bench = Bench(trust)
     try:
         for cell in reversed(cells):  # the first policy comes last
             nominal = cell.condition_label == NOMINAL
-            if nominal or (cell.policy_label, cell.run) == (first.policy_label, first.run):
+            alone = (cell.policy_label, cell.run) == (first.policy_label, first.run)
+            if nominal or alone or cell.trial.made_with != first.trial.made_with:
                 who = f"Policy '{cell.policy_label}'" if nominal else f"Condition '{cell.condition_label}'"
                 with _blaming(who), bench.staged(cell.trial) as (env, _):
                     env.reset(seed=cell.trial.seed)
         with bench.staged(first.trial) as (env, _):
             own = getattr(env.unwrapped, "parameters", None)
             parameters = study.parameters(env) if study.parameters else own
-            return {"parameters": _facts(parameters), "groups": dict(getattr(parameters, "groups", {}))}
+            return {
+                "parameters": _facts(parameters),
+                "groups": dict(getattr(parameters, "groups", {})),
+                "defaults": _defaults(
+                    env, {name for items in study.conditions.values() for name in makes(items)}
+                ),
+            }
     finally:
         bench.close()
 
@@ -47,6 +59,17 @@ def _facts(parameters: Any) -> dict[str, dict[str, Any]]:
         low, high = (limit if math.isfinite(limit) else None for limit in (spec.low, spec.high))
         facts[name] = {"nominal": spec.nominal, "unit": spec.unit, "low": low, "high": high, "doc": spec.doc}
     return facts
+
+
+def _defaults(env: Env, names: set[str]) -> dict[str, Any]:
+    """Return what an environment is made with where nothing is said: plain JSON values, None for none."""
+    taken = inspect.signature(type(env.unwrapped).__init__).parameters
+    own = {name: parameter.default for name, parameter in taken.items()}
+    registered = gym.spec(env.unwrapped.spec.id).kwargs if env.unwrapped.spec else {}
+    found = {name: value for name, value in (own | registered).items() if name in names}
+    return {
+        name: value for name, value in sorted(found.items()) if isinstance(value, str | int | float | None)
+    }
 
 
 @contextmanager

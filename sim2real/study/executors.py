@@ -1,12 +1,14 @@
-"""Where trials run: in this process, in spawned ones, or wherever a `concurrent.futures.Executor` leads."""
+"""How trials run in another process: sent, timed, caught; and the executors that take nothing but Python."""
 
 import faulthandler
 import multiprocessing
 import os
 import pickle
+import platform
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
@@ -21,8 +23,13 @@ from sim2real.study.trial import Trial
 
 T = TypeVar("T")
 
-ONE_THREAD_EACH = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+ONE_THREAD_EACH: dict[str, str | None] = dict.fromkeys(
+    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+)
 _here = threading.local()  # holds a bench for each thread, since an executor may run its tasks in threads
+_loading = threading.Lock()  # a study file that one thread is running is not complete for another
+_clock = threading.Lock()
+_deadlines: dict[int, float] = {}  # of each thread, since the clock that ends the process is one for all
 
 
 def send(executor: Executor, function: Callable[..., T], value: Any, *args: Any) -> "Future[T | Exception]":
@@ -44,9 +51,10 @@ def _receive(
     function: Callable[..., T], payload: bytes, files: Mapping[str, str], *args: Any
 ) -> T | Exception:
     def call() -> T:
-        for name, path in files.items():
-            if name not in sys.modules:
-                load_module(path)
+        with _loading:
+            for name, path in files.items():
+                if name not in sys.modules:
+                    load_module(path)
         return function(pickle.loads(payload), *args)
 
     return caught(call)
@@ -62,24 +70,48 @@ def caught(function: Callable[..., T], *args: Any) -> T | Exception:
         return RuntimeError(traceback.format_exc())
 
 
-def run_trials(trials: Sequence[Trial], trust: bool, timeout_s: float | None) -> list[Row]:
-    """Run trials one after the other in this thread's bench; a worker process ends at a trial's time-out.
+def process_name() -> str:
+    """Return what tells this process from all others that run now."""
+    return f"{platform.node()} {os.getpid()}"
+
+
+def run_trials(trials: Sequence[Trial], trust: bool, timeout_s: float | None, runner: str) -> list[Row]:
+    """Run trials one after the other in this thread's bench; the process ends at a trial's time-out.
 
     The clock is the C library's, so it ends calls that never return to Python, and prints where they hang.
+
+    Args:
+        trials: What to run.
+        trust: Load policy files that can execute code.
+        timeout_s: Wall-clock limit of each.
+        runner: The `process_name` of the process that waits for the rows, which no time-out ends.
     """
     bench = getattr(_here, "bench", None)
     if bench is None or bench.trust != trust:
         bench = _here.bench = Bench(trust)
-    if timeout_s is None or multiprocessing.parent_process() is None:
+    if timeout_s is None or runner == process_name():
         return [bench.run(trial) for trial in trials]
     rows = []
     try:
         for trial in trials:
-            faulthandler.dump_traceback_later(timeout_s, exit=True)  # restarts the clock
+            _end_at(time.monotonic() + timeout_s)
             rows.append(bench.run(trial))
     finally:
-        faulthandler.cancel_dump_traceback_later()
+        _end_at(None)
     return rows
+
+
+def _end_at(deadline_s: float | None) -> None:
+    """End the process when the first deadline of any of its threads is over."""
+    with _clock:
+        _deadlines.pop(threading.get_ident(), None)
+        if deadline_s is not None:
+            _deadlines[threading.get_ident()] = deadline_s
+        if _deadlines:
+            left_s = max(0.001, min(_deadlines.values()) - time.monotonic())
+            faulthandler.dump_traceback_later(left_s, exit=True)  # restarts the clock
+        else:
+            faulthandler.cancel_dump_traceback_later()
 
 
 class InProcess(Executor):
@@ -139,18 +171,22 @@ class Processes(Executor):
 
 
 @contextmanager
-def environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Set environment variables for a while, for what reads them when it starts (new processes, wandb)."""
+def environment(variables: Mapping[str, str | None]) -> Iterator[None]:
+    """Set environment variables for a while (None removes), for what reads them when it starts."""
+
+    def put(values: Mapping[str, str | None]) -> None:
+        for name, value in values.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
     before = {name: os.environ.get(name) for name in variables}
-    os.environ.update(variables)
+    put(variables)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+        put(before)
 
 
 def start_worker(watched: Connection) -> None:

@@ -32,7 +32,7 @@ def _bar(name: str) -> Iterator[Callable[[int, int, int], None]]:
             nonlocal task
             if task is None:
                 task = bar.add_task("", total=total, completed=done, rate=0.0, failed=failed)
-            bar.update(task, completed=done, rate=rate(done), failed=failed)
+            bar.update(task, total=total, completed=done, rate=rate(done), failed=failed)
 
         yield show
 

@@ -1,5 +1,6 @@
 """A study without a file: somebody's environment, somebody's policies, named conditions."""
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import gymnasium as gym
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Integers, Parameters, Perturbation, delay, preset
+from sim2real.perturb import Integers, Item, Make, Parameters, Perturbation, delay, preset
 from sim2real.perturb.amounts import hull
 from sim2real.policies import file
 from sim2real.study.rollout import Env, make
@@ -33,12 +34,13 @@ def quick_study(
     """Return the study of policies in an environment, under presets and under each of their parts alone.
 
     A latency that the environment has no parameter for is a delay of as many control steps; what goes for the
-    whole of a Dict of observations goes for its part "observation". What does not fit is left out.
+    whole of a Dict of observations goes for its part "observation". What does not fit is left out. After
+    ``KEYWORD=VALUE`` among the presets all of this is asked once more, of the environment made with that value.
 
     Args:
         env: Gymnasium id, with the module that registers it if need be.
         paths: policy files.
-        perturb: names of presets.
+        perturb: names of presets, and KEYWORD=VALUE, an argument of `gymnasium.make` ("engine=mujoco").
         episodes: per policy and condition.
         metric: as in `Study`; None for success, if the environment's first words tell of it, or else the return.
         competent: as in `Study`; None for 0.9 of success, or 0 of anything else.
@@ -53,19 +55,15 @@ def quick_study(
     parameters = discover(made)
     _, info = made.reset(seed=0)
     metric = metric or ("return" if {"success", "is_success"}.isdisjoint(info) else "success")
-    conditions: dict[str, list[Perturbation]] = {}
-    left_out: list[str] = []
-    for name in perturb:
-        parts = []
-        for item in preset(name):
-            found = _fitted(item, made, parameters)
-            if isinstance(found, Perturbation):
-                parts.append(found)
-            else:
-                left_out.append(f"{name} without '{item.label}': {found}")
-        conditions[name] = parts
-        conditions |= {part.label: [part] for part in parts}
-    made.close()
+    presets = [name for name in perturb if "=" not in name]
+    conditions, left_out = _conditions(made, parameters, presets)
+    for other in (_other(word) for word in perturb if "=" in word):
+        made = make(SimpleNamespace(env=env, env_kwargs={other.name: other.value}))
+        there, lost = _conditions(made, discover(made), presets)
+        where = f"{other.name}={other.value}"
+        conditions[where] = [other]
+        conditions |= {f"{label}, {where}": [other, *items] for label, items in there.items()}
+        left_out += [f"{where}, {sentence}" for sentence in lost]
     study = Study(
         name=re.sub(r"[^\w.-]", "-", env.rpartition("/")[2].rpartition(":")[2]),
         env=env,
@@ -78,6 +76,35 @@ def quick_study(
         question=f"How much is left under {', '.join(perturb)}?",
     )
     return study, tuple(left_out)
+
+
+def _other(word: str) -> Make:
+    """Return what KEYWORD=VALUE means; a value that is not JSON is text."""
+    name, _, value = word.partition("=")
+    try:
+        return Make(name=name, value=json.loads(value))
+    except json.JSONDecodeError:
+        return Make(name=name, value=value)
+
+
+def _conditions(
+    made: Env, parameters: Parameters, presets: Sequence[str]
+) -> tuple[dict[str, list[Item]], list[str]]:
+    """Return presets and each of their parts as they fit an environment, which is closed, and what does not."""
+    conditions: dict[str, list[Item]] = {}
+    left_out: list[str] = []
+    for name in presets:
+        parts: list[Item] = []
+        for item in preset(name):
+            found = _fitted(item, made, parameters)
+            if isinstance(found, Perturbation):
+                parts.append(found)
+            else:
+                left_out.append(f"{name} without '{item.label}': {found}")
+        conditions[name] = parts
+        conditions |= {part.label: [part] for part in parts}
+    made.close()
+    return conditions, left_out
 
 
 def _fitted(item: Perturbation, env: Env, parameters: Parameters) -> Perturbation | str:

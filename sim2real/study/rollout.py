@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from sim2real._version import __version__
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Condition, Parameters, Perturbation, Wrap, to_json
+from sim2real.perturb import Condition, Make, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
 from sim2real.safety import Shield
 from sim2real.study.seeds import canonical
@@ -32,6 +32,7 @@ Env = gym.Env[Any, Any]
 Frames = list[NDArray[np.uint8]]
 
 FRAMES_PER_SECOND = 15
+ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 
 
 @cache
@@ -72,7 +73,8 @@ def dress(
     env: Env, condition: Condition, parameters: Parameters | None, shields: Sequence[Shield] = ()
 ) -> Env:
     """Put a condition around an environment, its first item innermost, and shields around all of it."""
-    for _, group in groupby(condition, key=type):
+    around = (item for item in condition if not isinstance(item, Make))
+    for _, group in groupby(around, key=type):
         items = list(group)
         if perturbations := [item for item in items if isinstance(item, Perturbation)]:
             env = Perturbed(env, perturbations, parameters=parameters)
@@ -99,9 +101,10 @@ def blank_row(trial: Trial) -> Row:
 
 
 class Bench:
-    """The environment and bound policy of the last trial, kept because making them can outlast an episode.
+    """The environments and bound policy of the last trials, kept because making them can outlast an episode.
 
-    A `Perturbed` is undone after its episode. A `Wrap` is opaque, so it gets an environment of its own.
+    A `Perturbed` is undone after its episode. A `Wrap` is opaque, so it gets an environment of its own. Of trials that
+    differ in how the environment is made alone, the last two environments are kept: conditions alternate between them.
 
     Args:
         trust: Whether policy files that can execute code may be loaded.
@@ -109,7 +112,8 @@ class Bench:
 
     def __init__(self, trust: bool = False) -> None:
         self.trust = trust
-        self._held: tuple[tuple[Any, ...], Env, BoundPolicy, Parameters | None] | None = None
+        self._shared: tuple[Any, ...] = ()
+        self._held: dict[str, tuple[Env, BoundPolicy, Parameters | None]] = {}
 
     def run(self, trial: Trial, frames: Frames | None = None) -> Row:
         """Run a trial and return its row; frames, if given, is filled with rendered images.
@@ -135,20 +139,25 @@ class Bench:
     @contextmanager
     def staged(self, trial: Trial, rendered: bool = False) -> Iterator[tuple[Env, BoundPolicy]]:
         """Lend the trial's environment under its condition, and its policy bound to it."""
-        parts = (
-            trial.policy.sha256, trial.env, dict(trial.env_kwargs), trial.parameters, trial.constraints, rendered
-        )  # fmt: skip
-        opaque = any(isinstance(item, Wrap) for item in trial.condition)
-        if opaque or self._held is None or self._held[0] != parts:
+        shared = (trial.policy.sha256, trial.env, trial.parameters, trial.constraints, rendered)
+        if shared != self._shared:
             self.close()
-            env = make(trial, **({"render_mode": "rgb_array"} if rendered else {}))
+            self._shared = shared
+        made_with = canonical(trial.made_with)
+        opaque = any(isinstance(item, Wrap) for item in trial.condition)
+        if opaque:
+            self._drop(made_with)
+        if made_with not in self._held:
+            if len(self._held) == ENVIRONMENTS:
+                self._drop(next(iter(self._held)))
+            env = make(trial, **(trial.made_with | ({"render_mode": "rgb_array"} if rendered else {})))
             policy = trial.policy.bind(env, trust=self.trust)
             if (
                 trial.constraints
             ):  # innermost: they watch what the robot does, whatever is done to its signals
                 env = Constrained(env, trial.constraints, phase="test")
-            self._held = (parts, env, policy, trial.parameters(env) if trial.parameters else None)
-        _, env, policy, parameters = self._held
+            self._held[made_with] = (env, policy, trial.parameters(env) if trial.parameters else None)
+        env, policy, parameters = self._held[made_with] = self._held.pop(made_with)  # the last one used
         keep = False  # after an exception: whatever state it was left in
         try:
             dressed = dress(env, trial.condition, parameters, trial.policy.shields)
@@ -159,14 +168,16 @@ class Bench:
             keep = not opaque
         finally:
             if not keep:
-                self._held = None
-                env.close()
+                self._drop(made_with)
+
+    def _drop(self, made_with: str) -> None:
+        if held := self._held.pop(made_with, None):
+            held[0].close()
 
     def close(self) -> None:
-        """Close the environment that is held."""
-        held, self._held = self._held, None
-        if held:
-            held[1].close()
+        """Close the environments that are held."""
+        for made_with in tuple(self._held):
+            self._drop(made_with)
 
 
 def episode(

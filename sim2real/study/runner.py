@@ -1,11 +1,10 @@
 """Running a study: what is missing goes out in chunks, what returns is committed, what dies is isolated."""
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, wait
-from contextlib import nullcontext
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
@@ -13,9 +12,10 @@ from typing import Any
 
 from sim2real.errors import Sim2RealError
 from sim2real.study.check import check
+from sim2real.study.clusters import opened
 from sim2real.study.document import describe
-from sim2real.study.executors import InProcess, Processes, run_trials, send
-from sim2real.study.rollout import Row, blank_row
+from sim2real.study.executors import process_name, run_trials, send
+from sim2real.study.rollout import Row, blank_row, one_line
 from sim2real.study.store import Store, locked
 from sim2real.study.study import Study
 from sim2real.study.trial import Trial
@@ -23,6 +23,7 @@ from sim2real.study.trial import Trial
 LIVES = 2  # a chunk lost this often is taken apart
 LIVES_ALONE = 3  # a trial lost this often while nothing else ran is given up
 STARTS = 5  # workers that may die before they answer
+CHUNK_S = 5.0  # seconds of work handed out at once, where an executor names no other number
 RETRIED = ("crashed", "timeout")  # perhaps the machine's failures; an "error" would only repeat itself
 
 
@@ -31,10 +32,10 @@ def run(
     out: str | Path | None = None,
     *,
     workers: int | None = None,
-    executor: Executor | None = None,
+    executor: Executor | str | None = None,
     trust: bool = False,
     progress: Callable[[int, int, int], None] | None = None,
-    chunk_s: float = 5.0,
+    chunk_s: float | None = None,
     timeout_s: float | None = None,
     retry: bool = False,
     shard: tuple[int, int] = (1, 1),
@@ -47,11 +48,12 @@ def run(
         out: The folder of the records, `runs/<name>` by default.
         workers: Processes; 0 runs in this process, None takes one per core. With an executor: how many tasks
             it runs at once.
-        executor: Where to run instead, for example `dask.distributed.Client().get_executor(pure=False)`.
+        executor: Where to run instead: "dask", "dask://HOST:PORT", "slurm:PARTITION", "ray", the name that a
+            plug-in gave, "module:function" (a function of `workers`), or an executor.
         trust: Load policy files that can execute code.
         progress: Called with (done, total, failed) at the start and after every commit.
-        chunk_s: Seconds of work handed out at once.
-        timeout_s: Wall-clock limit of one episode, in worker processes only.
+        chunk_s: Seconds of work handed out at once, None for what suits the executor.
+        timeout_s: Wall-clock limit of one episode, in other processes only.
         retry: Run trials again whose process died or whose time ran out.
         shard: (i, n) runs the i-th of n parts, for machines that share nothing; `merge` joins their folders.
         source: {file, attribute, overrides} of the study's file, recorded so that it can be found again.
@@ -60,8 +62,7 @@ def run(
         Sim2RealError: Before the first episode if the study cannot run or the folder cannot be used.
     """
     folder = Path(out) if out is not None else Path("runs", study.name)
-    workers = (os.cpu_count() or 1) if workers is None else workers
-    if workers < 0 or chunk_s <= 0 or (timeout_s is not None and timeout_s <= 0):
+    if any(given is not None and given <= 0 for given in (chunk_s, timeout_s)) or (workers or 0) < 0:
         raise Sim2RealError("workers must not be negative; chunk_s and timeout_s must be positive.")
     part, parts = shard
     if not 1 <= part <= parts:
@@ -78,12 +79,13 @@ def run(
         missing = [trial for trial in trials if trial.key not in recorded]
         progress = progress or (lambda done, total, failed: None)
         done, failed = len(trials) - len(missing), 0
-        with nullcontext(executor) if executor else Processes(workers) if workers else InProcess() as place:
-            known = {name: meta.get(name, {}) for name in ("parameters", "groups")}
+        with _told(), opened(executor, workers, folder) as (place, at_once):
+            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults")}
             facts = _checked(study, place, trust) if missing or not meta else known
             store.write_meta(describe(study, facts, source, meta.get("created")))
             progress(done, len(trials), failed)
-            for rows in _execute(missing, place, workers, trust, chunk_s, timeout_s):
+            worth_s: float = getattr(place, "chunk_s", CHUNK_S) if chunk_s is None else chunk_s
+            for rows in _execute(missing, place, at_once, trust, worth_s, timeout_s):
                 store.add(rows)
                 done += len(rows)
                 failed += sum(row["status"] != "ok" for row in rows)
@@ -91,27 +93,37 @@ def run(
     return store
 
 
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn the end of an executor itself, which no task is to blame for, into a sentence."""
+    try:
+        yield
+    except (BrokenExecutor, CancelledError) as error:
+        raise Sim2RealError(
+            f"The executor broke ({one_line(error).rstrip(': ')}); run again with a new one to continue."
+        ) from error
+
+
 def _checked(study: Study, executor: Executor, trust: bool) -> dict[str, Any]:
     for _ in range(LIVES_ALONE):
         _await_worker(executor)
-        try:
-            found = send(executor, check, study, trust).result()
-        except BrokenExecutor:
-            continue
-        if isinstance(found, Exception):
-            raise found
-        return found
-    raise Sim2RealError("The environment or a policy ends the process it is made in; workers=0 shows where.")
+        sent = send(executor, check, study, trust)
+        if (loss := sent.exception()) is None:
+            found = sent.result()
+            if isinstance(found, Exception):
+                raise found
+            return found
+        why = one_line(loss).rstrip(".")
+    raise Sim2RealError(
+        f"The environment or a policy ends the process it is made in ({why}); workers=0 shows where."
+    )
 
 
 def _await_worker(executor: Executor) -> None:
     """Return when a worker answers, so that what dies from now on dies of its task."""
     for _ in range(STARTS):
-        try:
-            executor.submit(int).result()
+        if executor.submit(int).exception() is None:
             return
-        except BrokenExecutor:
-            continue
     raise Sim2RealError(
         "Worker processes die as they start. A script must call run() under `if __name__ == '__main__':`."
     )
@@ -183,7 +195,8 @@ def _execute(
                 if chunk.alone:
                     _await_worker(executor)
                 chunk.since_s = time.monotonic()
-                running[send(executor, run_trials, chunk.trials, trust, timeout_s)] = chunk
+                sent = send(executor, run_trials, chunk.trials, trust, timeout_s, process_name())
+                running[sent] = chunk
             if not running:
                 return
             for future in wait(running, return_when=FIRST_COMPLETED).done:
@@ -198,8 +211,6 @@ def _execute(
                     raise rows
                 queue.learn(rows)
                 yield rows
-    except BrokenExecutor as error:
-        raise Sim2RealError(f"The executor broke ({error}); run again with a new one to continue.") from error
     finally:
         for future in running:
             future.cancel()

@@ -40,6 +40,7 @@ COLUMNS = {
     "versions": "TEXT NOT NULL",
     "wall_s": "REAL",
 }
+_SHARED = {name for name, kind in COLUMNS.items() if kind.startswith("TEXT")} - {"key", "digest"}
 _DETERMINISTIC = [name for name in COLUMNS if name != "wall_s"]
 _APPLICATION_ID = 0x73327220  # "s2r ": tells a foreign database from ours
 _SCHEMA = f"""
@@ -102,8 +103,11 @@ class Store:
                     f"'{self.path}' has records of version {found}, this sim2real writes {RECORD_VERSION}; "
                     "choose another folder."
                 )
-            if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-                raise sqlite3.DatabaseError(found)
+            pages, size = (db.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+            # A page that is not in the file yet is in its log. To read all pages takes seconds per million rows.
+            log = self.path.with_name(f"{self.path.name}-wal")
+            if pages * size > sum(path.stat().st_size for path in (self.path, log) if path.exists()):
+                raise sqlite3.DatabaseError("the file ends too soon")
 
     @classmethod
     def create(cls, folder: str | Path) -> "Store":
@@ -121,8 +125,9 @@ class Store:
                     with closing(sqlite3.connect(Path(scratch, path.name))) as db:
                         db.executescript(_SCHEMA)
                     os.replace(Path(scratch, path.name), path)
-        except OSError as error:
-            raise Sim2RealError(f"'{folder}' cannot hold records: {error.strerror or error}.") from error
+        except (OSError, sqlite3.Error) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise Sim2RealError(f"'{folder}' cannot hold records: {reason}.") from error
         return cls(folder)
 
     def keys(self) -> set[str]:
@@ -132,8 +137,21 @@ class Store:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all rows as dicts in the order of their keys; `COLUMNS` names the fields."""
+        once: dict[Any, Any] = {}  # a text that many rows share is held once: half the memory
         with self._open() as db:
-            return [dict(zip(COLUMNS, row, strict=True)) for row in db.execute(_select(COLUMNS))]
+            return [
+                {
+                    name: once.setdefault(value, value) if name in _SHARED else value
+                    for name, value in zip(COLUMNS, row, strict=True)
+                }
+                for row in db.execute(_select(COLUMNS))
+            ]
+
+    def failures(self) -> dict[str, str]:
+        """Return why each recorded trial failed, by key; "" where it did not."""
+        reason = "CASE status WHEN 'ok' THEN '' ELSE status || ': ' || error END"
+        with self._open() as db:
+            return dict(db.execute(f"SELECT key, {reason} FROM records").fetchall())
 
     def __len__(self) -> int:
         with self._open() as db:
@@ -144,6 +162,12 @@ class Store:
         values = [[row.get(name) for name in COLUMNS] for row in rows]
         with self._writing() as db:
             db.executemany(f"INSERT OR IGNORE INTO records VALUES ({', '.join('?' * len(COLUMNS))})", values)
+
+    def add_all(self, other: "Store") -> None:
+        """Add the rows of another store, as `add` does, without holding them; the other is left as it is."""
+        with self._open() as db:
+            db.execute("ATTACH ? AS other", (other._address(),))
+            db.execute("INSERT OR IGNORE INTO records SELECT * FROM other.records")
 
     def forget(self, *statuses: str) -> None:
         """Delete the rows with one of these statuses, so that their trials are missing again."""
@@ -177,15 +201,22 @@ class Store:
         """Write `study.json` at once or not at all."""
         path = self.folder / "study.json"
         scratch = path.with_suffix(".tmp")
-        scratch.write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        os.replace(scratch, path)
+        try:
+            scratch.write_text(json.dumps(meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            os.replace(scratch, path)
+        except OSError as error:
+            scratch.unlink(missing_ok=True)
+            raise Sim2RealError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+
+    def _address(self, mode: str = "rw") -> str:
+        # Only a read-write connection clears SQLite's side files away when it closes.
+        mode = mode if os.access(self.folder, os.W_OK) else "ro&immutable=1"
+        return f"{self.path.absolute().as_uri()}?mode={mode}"
 
     @contextmanager
     def _open(self, mode: str = "rw") -> Iterator[sqlite3.Connection]:
-        # Only a read-write connection clears SQLite's side files away when it closes.
-        mode = mode if os.access(self.folder, os.W_OK) else "ro&immutable=1"
-        address = f"{self.path.absolute().as_uri()}?mode={mode}"
         try:
+            address = self._address(mode)
             with closing(sqlite3.connect(address, uri=True, timeout=30, isolation_level=None)) as db:
                 yield db
         except sqlite3.Error as error:
@@ -222,7 +253,7 @@ def merge(out: str | Path, folders: Sequence[str | Path]) -> Store:
                     f"'{folder}' and '{metas[0][0]}' hold different studies: their trials differ."
                 )
         for store in stores:
-            target.add(store.rows())
+            target.add_all(store)
         target.write_meta(metas[0][1])
     return target
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Condition, Perturbation, Wrap
+from sim2real.perturb import Condition, Item, makes
 from sim2real.policies import PolicyFile
 from sim2real.safety import Constraint
 from sim2real.study.seeds import canonical, episode_seed
@@ -62,7 +62,8 @@ class Study:
         name: Also the name of the folder the records go to.
         env: Gymnasium id, with the module that registers it if need be ("sim2real:sim2real/Walk-v0").
         policies: Label -> policy file, or one file per training run.
-        conditions: Label -> perturbations and wrappers; "nominal" (nothing) always comes first.
+        conditions: Label -> perturbations, wrappers, and how the environment is made otherwise; "nominal"
+            (nothing) always comes first.
         episodes: Per policy file and condition.
         seed: Chooses the episodes.
         env_kwargs: Arguments of `gymnasium.make`: plain JSON values.
@@ -73,6 +74,7 @@ class Study:
         question: What the study is to answer, in a sentence for the report.
         references: Published numbers to draw beside severity curves.
         constraints: What is watched in every episode; what they count is the records' cost and violations.
+        only: Policy label -> condition label -> the episodes it is played in, where that is not all of them.
 
     Raises:
         Sim2RealError: If a field cannot be used.
@@ -81,7 +83,7 @@ class Study:
     name: str
     env: str
     policies: Mapping[str, Sequence[PolicyFile]]
-    conditions: Mapping[str, Sequence[Perturbation | Wrap]] = field(default_factory=dict)
+    conditions: Mapping[str, Sequence[Item]] = field(default_factory=dict)
     episodes: int = 20
     seed: int = 0
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
@@ -92,6 +94,7 @@ class Study:
     question: str = ""
     references: tuple[Reference, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    only: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w. -]*(?<![. ])", str(self.name), re.ASCII):
@@ -126,6 +129,11 @@ class Study:
         object.__setattr__(self, "constraints", tuple(self.constraints))
         object.__setattr__(self, "policies", _policies(self.policies))
         object.__setattr__(self, "conditions", _conditions(self.conditions))
+        for policy, chosen in self.only.items():
+            if policy not in self.policies or not chosen.keys() <= self.conditions.keys():
+                raise Sim2RealError(
+                    f"only names policies and conditions of the study, not '{policy}': {[*chosen]}."
+                )
 
     def cells(self) -> Iterator[Cell]:
         """Iterate over every (policy, run, condition, episode) with its trial, in the order they are run.
@@ -134,9 +142,12 @@ class Study:
         """
         seeds = [episode_seed(self.seed, episode) for episode in range(self.episodes)]
         for policy_label, runs in self.policies.items():
+            chosen = {label: set(some) for label, some in self.only.get(policy_label, {}).items()}
             for run, policy in enumerate(runs):
                 for episode, seed in enumerate(seeds):
                     for condition_label, condition in self.conditions.items():
+                        if condition_label in chosen and episode not in chosen[condition_label]:
+                            continue
                         trial = Trial(
                             policy=policy,
                             env=self.env,
@@ -168,15 +179,16 @@ def _policies(given: Mapping[str, PolicyFile | Sequence[PolicyFile]]) -> dict[st
     return policies
 
 
-def _conditions(given: Mapping[str, Sequence[Perturbation | Wrap]]) -> dict[str, Condition]:
+def _conditions(given: Mapping[str, Sequence[Item]]) -> dict[str, Condition]:
     if not isinstance(given, Mapping) or not all(isinstance(label, str) for label in given):
         raise Sim2RealError("conditions must be a dict of label -> list of perturbations.")
     conditions: dict[str, Condition] = {NOMINAL: ()}
     for label, value in given.items():
         items = value if isinstance(value, Sequence) else (None,)
-        if not all(isinstance(item, Perturbation | Wrap) for item in items):
+        if not all(isinstance(item, Item) for item in items):
             raise Sim2RealError(f"Condition '{label}' must be a list of perturbations, not {value!r}.")
         if label == NOMINAL and value:
             raise Sim2RealError("'nominal' names the unperturbed condition; give this one another label.")
+        makes(items)  # names no keyword twice
         conditions[label] = tuple(items)
     return conditions

@@ -7,7 +7,7 @@ from typing import Any
 
 from sim2real import safety
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Condition, Parameters, to_json
+from sim2real.perturb import Condition, Make, Parameters, makes, to_json
 from sim2real.perturb.condition import Importable
 from sim2real.policies import PolicyFile
 from sim2real.safety import Constraint
@@ -43,7 +43,7 @@ class Trial:
         policy: The policy file, with the shields it stands behind.
         env: Gymnasium id.
         env_kwargs: Arguments of `gymnasium.make`: plain JSON values.
-        condition: Perturbations and wrappers; () is nominal.
+        condition: Perturbations, wrappers, and how the environment is made otherwise; () is nominal.
         seed: Given to the environment and the policy at reset.
         parameters: Importable function env -> Parameters, for environments without their own.
         max_steps: Control steps after which the episode is cut, None for no limit.
@@ -64,6 +64,11 @@ class Trial:
             object.__setattr__(self, "parameters", importable(self.parameters))
 
     @cached_property
+    def made_with(self) -> dict[str, Any]:
+        """All arguments of `gymnasium.make`, those that the condition overrides included."""
+        return dict(self.env_kwargs) | makes(self.condition)
+
+    @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that name the content of this trial."""
         return content_hash(
@@ -72,7 +77,7 @@ class Trial:
                     RECORD_VERSION,
                     self.policy.sha256,
                     self.env,
-                    dict(self.env_kwargs),
+                    self.made_with,  # so that it does not matter whether study or condition says it
                     _content(self.condition),
                     self.seed,
                     getattr(self.parameters, "name", None),
@@ -91,5 +96,5 @@ def _plain(values: tuple[Any, ...]) -> str:
 
 @lru_cache(maxsize=1024)
 def _content(condition: Condition) -> str:
-    items = to_json(condition)
+    items = to_json(item for item in condition if not isinstance(item, Make))
     return canonical([{name: value for name, value in item.items() if name != "label"} for item in items])

@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real.kinematics import Chain
+from sim2real.kinematics import Chain, twist_between
 from sim2real.linktree import Array
 from sim2real.robots import Hand
 from sim2real.sensors import Reading
@@ -147,8 +147,20 @@ class HandActions:
     def toward(self, arm_rad: Array, closing: float) -> Array:
         """Return the action whose targets are these: the arm's (rad), and the hand closed from 0 to 1.
 
-        It is one of position control.
+        It is one of position control, or the twist that brings the hand from its last target there within a period.
         """
+        if self._control == "twist":
+            way = twist_between(self.chain.pose(self._aim), self.chain.pose(arm_rad))
+            return self.moving(way / self._sim.control_period_s, closing)
+        return self._action(arm_rad, closing)
+
+    def moving(self, twist: Array, closing: float) -> Array:
+        """Return the action that moves the hand by a twist (m/s, rad/s), and closes it from 0 to 1."""
+        action = self._action(self._middle[self.arm], closing)
+        action[:6] = twist / FASTEST
+        return action
+
+    def _action(self, arm_rad: Array, closing: float) -> Array:
         targets = self._middle.copy()
         targets[self.arm] = arm_rad
         targets[self._bent] = self._hand.posture(closing)

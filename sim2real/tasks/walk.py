@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 from sim2real.perturb.parameters import Parameter
 from sim2real.robots import Robot
 from sim2real.simulation import Simulation
+from sim2real.tasks.gait import Gait
 from sim2real.tasks.task import Array, Task, sum_of_squares
-
-STANCE = 0.55
-"""Part of the gait cycle a foot is meant to be down (unitree_rl_gym's G1)."""
 
 SWING_HEIGHT_M = 0.08
 """Highest point of the reference swing (unitree_rl_gym's G1)."""
 
+APART_M = 0.15
+"""Feet nearer to each other than this, across the heading, would strike each other (holosoma's G1); nothing here stops
+legs that cross."""
+
 TOLERANCE_M_S = 0.2
 """Largest difference between commanded and mean achieved velocity of an episode that counts as success."""
+
+TOLERANCE_RAD_S = 0.3
+"""The same of the yaw rate, for the reward alone."""
 
 
 class Walk(Task):
@@ -38,8 +43,8 @@ class Walk(Task):
 
     REWARDS = {
         "alive": 0.15,
-        "tracking": 2.0,  # exp(−squared velocity error / 0.1)
-        "yaw_tracking": 0.5,  # exp(−squared yaw rate error / 0.25)
+        "tracking": 2.0,  # exp(−(velocity error / `TOLERANCE_M_S`)²), of the mean over about a gait cycle
+        "yaw_tracking": 0.5,  # exp(−(yaw rate error / `TOLERANCE_RAD_S`)²), likewise
         "forward_velocity": 0.5,  # velocity along the command, up to the command
         "stability": -1.0,  # sine squared of the tilt, and 0.05 × squared roll and pitch rates
         "height": -10.0,  # squared distance from the standing height above the ground
@@ -47,8 +52,11 @@ class Walk(Task):
         "smoothness": -0.1,  # squared change of the joint targets
         "gait": 0.6,  # feet down and up as the clock says, −1 to 1
         "foot_height": 2.0,  # exp(−squared distance from the reference heights / 0.002)
+        "feet_apart": -2.0,  # share of `APART_M` by which the feet are nearer to each other
     }
     EXTRA_TERMS = {"command": 3, "gait_phase": 2}
+    STANCE = 0.55
+    """Part of the gait cycle a foot is meant to be down (unitree_rl_gym's G1)."""
 
     def __init__(
         self,
@@ -61,7 +69,9 @@ class Walk(Task):
         super().__init__(sim, weights)
         self.gait_period_s = gait_period_s
         self._command = [float(c) for c in command]
-        self._standing_foot_height_m = [position[2] for position, _, _ in sim.engine.link_states(sim.feet)]
+        standing = [position for position, _, _ in sim.engine.link_states(sim.feet)]
+        self._standing_foot_height_m = [height_m for _, _, height_m in standing]
+        self._outward = math.copysign(1.0, standing[0][1] - standing[-1][1])  # of the first foot, to the left
         rows = (
             ("velocity_x", "m/s", 10.0, "Commanded forward velocity."),
             ("velocity_y", "m/s", 10.0, "Commanded lateral velocity, positive to the left."),
@@ -80,9 +90,11 @@ class Walk(Task):
         """Start the episode's sums."""
         self._steps = 0
         self._sum_velocity = [0.0, 0.0, 0.0]
+        self._error: tuple[float, ...] = (0.0, 0.0, 0.0)
         self._sum_error = self._sum_command_x = self._sum_command_y = 0.0
         self._travelled_m = self._energy_before_j = self._max_tilt_rad = 0.0
-        self._flight = 0
+        self._least_apart_m = math.inf
+        self._gait = Gait(len(self.sim.feet), self.sim.control_period_s)
 
     def observe(self, terms: Mapping[str, NDArray[np.float32]]) -> None:
         """Write command and gait clock."""
@@ -100,7 +112,12 @@ class Walk(Task):
         forward, left = cos_yaw * vx + sin_yaw * vy, cos_yaw * vy - sin_yaw * vx
         roll_rate, pitch_rate, yaw_rate = sim.base_angular_velocity_rad_s
         want_forward, want_left, want_yaw_rate = self._command
-        error = (forward - want_forward) ** 2 + (left - want_left) ** 2
+        errors = forward - want_forward, left - want_left, yaw_rate - want_yaw_rate
+        # A robot sways at every step; what counts is where it goes.
+        share = sim.control_period_s / self.gait_period_s
+        self._error = tuple(e + share * (new - e) for e, new in zip(self._error, errors, strict=True))
+        error_forward, error_left, error_yaw = self._error
+        error = math.hypot(error_forward, error_left) / TOLERANCE_M_S
         wanted = math.hypot(want_forward, want_left)
         along = (forward * want_forward + left * want_left) / wanted if wanted > 0.0 else 0.0
         upright = min(self.uprightness, 1.0)
@@ -109,18 +126,19 @@ class Walk(Task):
         self._steps += 1
         self._energy_before_j = sim.energy_j
         self._max_tilt_rad = max(self._max_tilt_rad, math.acos(max(upright, -1.0)))
-        self._sum_error += math.sqrt(error)
+        self._sum_error += math.hypot(*errors[:2])
         self._sum_velocity[0] += forward
         self._sum_velocity[1] += left
         self._sum_velocity[2] += yaw_rate
         self._sum_command_x += want_forward
         self._sum_command_y += want_left
 
-        gait, height_error = self._gait()
+        gait, height_error = self._clocked()
+        near = max(0.0, 1.0 - self._feet_apart_m(cos_yaw, sin_yaw) / APART_M)
         return {
             "alive": weights["alive"],
-            "tracking": weights["tracking"] * math.exp(-error / 0.1),
-            "yaw_tracking": weights["yaw_tracking"] * math.exp(-((yaw_rate - want_yaw_rate) ** 2) / 0.25),
+            "tracking": weights["tracking"] * math.exp(-error * error),
+            "yaw_tracking": weights["yaw_tracking"] * math.exp(-((error_yaw / TOLERANCE_RAD_S) ** 2)),
             "forward_velocity": weights["forward_velocity"] * min(along, wanted),
             "stability": weights["stability"]
             * (1.0 - upright * upright + 0.05 * (roll_rate * roll_rate + pitch_rate * pitch_rate)),
@@ -129,27 +147,40 @@ class Walk(Task):
             "smoothness": weights["smoothness"] * sum_of_squares(target_change),
             "gait": weights["gait"] * gait,
             "foot_height": weights["foot_height"] * math.exp(-height_error / 0.002),
+            "feet_apart": weights["feet_apart"] * near,
         }
 
-    def _gait(self) -> tuple[float, float]:
+    def _clocked(self) -> tuple[float, float]:
         """Return agreement of the feet with the clock (−1 to 1), and the squared foot height error (m²)."""
         sim = self.sim
-        down = {link for link, force_n in sim.ground_contacts if force_n > 1.0}
+        touching = {link for link, force_n in sim.ground_contacts if force_n > 1.0}
+        down = [foot in touching for foot in sim.feet]
+        height_m = [
+            z - sim.terrain.height_m(x, y) - standing_m
+            for ((x, y, z), _, _), standing_m in zip(
+                sim.foot_states, self._standing_foot_height_m, strict=True
+            )
+        ]
+        self._gait.observe(down, height_m, [velocity_m_s for _, _, velocity_m_s in sim.foot_states])
+
+        cycle, n_feet = sim.time_s / self.gait_period_s, len(down)
         agreement = height_error = 0.0
-        cycle = sim.time_s / self.gait_period_s
-        n_feet = len(sim.feet)
-        if down.isdisjoint(sim.feet):
-            self._flight += 1
-        for i, (foot, ((x, y, z), _, _)) in enumerate(zip(sim.feet, sim.foot_states, strict=True)):
+        for i in range(n_feet):
             phase = (cycle + i / n_feet) % 1.0
-            stance = phase < STANCE
-            agreement += 1.0 if (foot in down) == stance else -1.0
+            stance = phase < self.STANCE
+            agreement += 1.0 if down[i] == stance else -1.0
             reference_m = 0.0
             if not stance:
-                reference_m = SWING_HEIGHT_M * math.sin(math.pi * (phase - STANCE) / (1.0 - STANCE))
-            height_m = z - sim.terrain.height_m(x, y)
-            height_error += (height_m - self._standing_foot_height_m[i] - reference_m) ** 2
+                reference_m = SWING_HEIGHT_M * math.sin(math.pi * (phase - self.STANCE) / (1.0 - self.STANCE))
+            height_error += (height_m[i] - reference_m) ** 2
         return agreement / n_feet, height_error
+
+    def _feet_apart_m(self, cos_yaw: float, sin_yaw: float) -> float:
+        """Return how far apart the first and the last foot are across the heading, negative where legs cross."""
+        ((x, y, _), _, _), *_, ((other_x, other_y, _), _, _) = self.sim.foot_states
+        apart_m = self._outward * (cos_yaw * (y - other_y) - sin_yaw * (x - other_x))
+        self._least_apart_m = min(self._least_apart_m, apart_m)
+        return apart_m
 
     @property
     def _mean_velocity_error_m_s(self) -> float:
@@ -177,7 +208,8 @@ class Walk(Task):
             "yaw_rate_rad_s": self._sum_velocity[2] / n,
             "velocity_error_m_s": self._mean_velocity_error_m_s,
             "tracking_error_m_s": self._sum_error / n,
-            "flight_fraction": self._flight / n,
+            **self._gait.metrics(),
+            "feet_apart_m": self._least_apart_m if self._steps else 0.0,
             "max_tilt_rad": self._max_tilt_rad,
             "energy_j": sim.energy_j,
         }

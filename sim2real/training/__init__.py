@@ -5,6 +5,6 @@
 in a file of its own, and `sim2real train FILE.py`.
 """
 
-from sim2real.training.config import Competence, Ppo, Sac, Training
+from sim2real.training.config import Competence, Imitate, Ppo, Sac, Training
 
-__all__ = ["Competence", "Ppo", "Sac", "Training"]
+__all__ = ["Competence", "Imitate", "Ppo", "Sac", "Training"]

@@ -8,6 +8,7 @@ from typing import Any
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Perturbation, Wrap, to_json
 from sim2real.perturb.curriculum import Curriculum
+from sim2real.policies import Policy, PolicyFile, servo
 from sim2real.policies.native import ACTIVATIONS
 from sim2real.safety import Constraint, Mode, Record, Saute, Shield
 from sim2real.study.seeds import canonical, content_hash
@@ -23,9 +24,10 @@ class Ppo:
         rollout: steps of every environment between two updates.
         batch: samples of a gradient step.
         epochs: passes over the samples of an update.
-        learning_rate: of Adam, at first.
-        kl: how far an update should move the policy, in nats: after one that moves it twice as far the learning
-            rate is divided by 1.5, after one that moves it half as far multiplied, between 1e-5 and 1e-2 (rsl_rl's
+        learning_rate: of Adam; the actor's at first.
+        critic_learning_rate: where it is not the same. It stays what it is.
+        kl: how far an update should move the policy, in nats: after one that moves it twice as far the actor's rate
+            is divided by 1.5, after one that moves it half as far multiplied, between 1e-5 and 1e-2 (rsl_rl's
             adaptive schedule); None keeps the rate.
         discount: of the return, per step.
         gae: λ of generalised advantage estimation.
@@ -36,12 +38,14 @@ class Ppo:
         mirror: learn from every sample and from its mirror image too (Mittal et al. 2024, arXiv:2403.04359).
         privileged: what the critic sees beside the actor's input: names in `sim2real.training.privileged`, or
             "parameter:NAME", relative to nominal.
+        critic_first: steps at first in which only the critic learns, for an actor that has a start to lose.
     """
 
     rollout: int = 256
     batch: int = 2048
     epochs: int = 4
     learning_rate: float = 3e-4
+    critic_learning_rate: float | None = None
     kl: float | None = 0.01
     discount: float = 0.99
     gae: float = 0.95
@@ -51,6 +55,7 @@ class Ppo:
     bound: float = 5.0
     mirror: bool = False
     privileged: tuple[str, ...] = ()
+    critic_first: int = 0
 
     def __post_init__(self) -> None:
         _positive(self, "rollout", "batch", "epochs", "learning_rate", "clip", "std", "bound")
@@ -93,6 +98,43 @@ class Sac:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Imitate:
+    """Imitation of a teacher that is asked in every state what it would do: DAgger (Ross et al. 2011, arXiv:1011.0686).
+
+    A round plays, the teacher acting in a share of the steps and the network in the others, and then fits the
+    network to what the teacher would have done in all states of all rounds. Rewards teach nothing. Every step counts,
+    whoever acted in it.
+
+    Attributes:
+        teacher: `factory(env) -> policy`, of the environment without perturbations, which sees what the policy sees; at
+            the top level of a module. It knows best if what it does follows from what it sees, as then its answers
+            in states that it would not have come to make sense.
+        rollout: steps of every environment in a round: an episode's, as every checkpoint begins episodes anew.
+        share: of the steps in which the teacher acts: all in the first round, this in the second, its square in the
+            third …
+        updates: gradient steps of a round, of a learning rate that falls to 0 along a cosine.
+        batch: samples of a gradient step.
+        learning_rate: of Adam, at the beginning of each round.
+        bound: outputs of the network are clipped to ± this, and what the teacher does as well.
+    """
+
+    teacher: Callable[[Any], Policy] = servo
+    rollout: int = 300
+    share: float = 0.3
+    updates: int = 2_000
+    batch: int = 256
+    learning_rate: float = 1e-3
+    bound: float = 1.0
+
+    mirror = False
+    privileged: tuple[str, ...] = field(default=(), init=False)
+
+    def __post_init__(self) -> None:
+        _positive(self, "rollout", "updates", "batch", "learning_rate", "bound")
+        _shares(self, "share")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Competence:
     """When a policy is good enough: bounds on the means over evaluation episodes of the exported file.
 
@@ -102,6 +144,7 @@ class Competence:
         episodes: how many are played; the same ones every time.
         every: steps of training between two evaluations.
         condition: under which; nominal by default.
+        stop: end the training there; otherwise it only tells when it was reached.
     """
 
     at_least: Mapping[str, float] = field(default_factory=dict, hash=False)
@@ -109,6 +152,7 @@ class Competence:
     episodes: int = 20
     every: int = 500_000
     condition: tuple[Perturbation, ...] = ()
+    stop: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "condition", tuple(self.condition))
@@ -146,7 +190,9 @@ class Training:
         mode: what is made of their violation; a price that is learnt is one for all environments.
         shields: that the policy stands behind, in training and from its file in a study.
         wrappers: anything else, put around the perturbed environment.
-        algorithm: a Ppo or a Sac.
+        algorithm: a Ppo, a Sac, or an Imitate.
+        start: policy files, such as imitators of one teacher, as which the actor of a Ppo begins: one for all seeds,
+            or one for each.
         network: sizes of the hidden layers, of actor and critic alike.
         activation: between the layers.
         history: how many moments of every observation term the policy sees.
@@ -174,7 +220,8 @@ class Training:
     mode: Mode = field(default_factory=Record)
     shields: tuple[Shield, ...] = ()
     wrappers: tuple[Wrap, ...] = ()
-    algorithm: Ppo | Sac = field(default_factory=Ppo)
+    algorithm: Ppo | Sac | Imitate = field(default_factory=Ppo)
+    start: tuple[PolicyFile, ...] = ()
     network: tuple[int, ...] = (256, 128)
     activation: str = "elu"
     history: int = 1
@@ -189,7 +236,7 @@ class Training:
     competence: Competence | None = None
 
     def __post_init__(self) -> None:
-        for name in ("perturbations", "constraints", "shields", "wrappers", "network", "seeds"):
+        for name in ("perturbations", "constraints", "shields", "wrappers", "start", "network", "seeds"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
         _positive(self, "history", "action_scale", "reward_scale", "steps", "environments", "checkpoint")
         if self.activation not in ACTIVATIONS:
@@ -208,6 +255,25 @@ class Training:
         if self.normalise and (self.algorithm.mirror or self.algorithm.privileged):
             raise Sim2RealError("normalise knows no mirror images and no privileged values: turn it off.")
 
+        if self.start and (self.normalise or not isinstance(self.algorithm, Ppo)):
+            raise Sim2RealError("Only a Ppo that does not normalise can start from a policy file.")
+        if len(self.start) not in (0, 1, len(self.seeds)):
+            raise Sim2RealError(
+                f"{len(self.seeds)} seeds start from one file or from one each, not {len(self.start)}."
+            )
+
+    def starts_from(self, seed: int) -> PolicyFile | None:
+        """Return the file as which the actor begins, if any.
+
+        Raises:
+            Sim2RealError: a seed that is none of the training's, each of which has a file of its own.
+        """
+        if len(self.start) < 2:
+            return self.start[0] if self.start else None
+        if seed not in self.seeds:
+            raise Sim2RealError(f"Seed {seed} has no file to start from: the seeds are {self.seeds}.")
+        return self.start[self.seeds.index(seed)]
+
     @property
     def identity(self) -> str:
         """Hash of all that decides what is learnt, whatever it is called and however long it takes."""
@@ -219,6 +285,8 @@ def plain(value: Any) -> Any:
     """Return a value of this file as plain JSON data."""
     if isinstance(value, Perturbation | Wrap):
         return to_json((value,))[0]
+    if isinstance(value, PolicyFile):
+        return value.sha256
     if isinstance(value, partial):
         return [plain(value.func), plain(value.args), plain(value.keywords)]
     if is_dataclass(value) and not isinstance(value, type):

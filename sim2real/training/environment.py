@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.policies import Contract, Term
+from sim2real.policies import BoundPolicy, Contract, Term, scripted
 from sim2real.policies.binding import SpaceBinding
 from sim2real.safety import Record
 from sim2real.study.rollout import make
-from sim2real.training.config import Sac, Training
+from sim2real.training.config import Imitate, Sac, Training
 from sim2real.training.privileged import truths
 from sim2real.wrappers import Constrained, Perturbed, Shielded
 from sim2real.wrappers.perturbed import layers
@@ -47,9 +47,10 @@ def contract_of(training: Training, env: Any) -> Contract:
         )
         for name, part in robot.observation_terms.items()
     ]
-    held = robot.control == "position"
+    held = robot.control != "torque"
     return Contract(
         joints=robot.joint_names,
+        outputs=() if robot.action_names == robot.joint_names else robot.action_names,
         control=robot.control,
         control_period_s=robot.control_period_s,
         observation=tuple(terms),
@@ -65,9 +66,9 @@ def contract_of(training: Training, env: Any) -> Contract:
 class Trainee(gym.Wrapper[Array, Array, Any, Any]):
     """A training's environment as the learner sees it.
 
-    Observation: what the network reads, and behind it what only the critic is told. Action: what the network
-    puts out. The last `info` of an episode holds its outcome: return, length, success, what was tallied and
-    the metrics, all in the environment's own units.
+    Observation: what the network reads, and behind it what only the critic is told, or what a teacher would have the
+    network put out. Action: what the network puts out. The last `info` of an episode holds its outcome: return,
+    length, success, what was tallied and the metrics, all in the environment's own units.
 
     Raises:
         Sim2RealError: an environment that cannot be trained in.
@@ -87,6 +88,10 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
         if not bound and training.history > 1:
             raise Sim2RealError(f"'{training.env}' has no named terms to keep a history of.")
         self._truths = truths(training.algorithm.privileged, bare)
+        self._teacher: BoundPolicy | None = None
+        if isinstance(training.algorithm, Imitate):
+            self._teacher = scripted(training.algorithm.teacher).bind(env)
+            self._unit = training.action_scale if bound else 1.0
         if training.constraints or not isinstance(training.mode, Record):
             env = Constrained(env, training.constraints, training.mode)
         self._perturbed = env = Perturbed(env, training.perturbations)
@@ -97,11 +102,12 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
         super().__init__(env)
         self.read = self.contract.observation_size if bound else space.shape[0]
         told = sum(len(truth.mirror.index) for truth in self._truths)
+        told += actions.shape[0] if self._teacher else 0
         squashed = isinstance(training.algorithm, Sac)
         if squashed and not bound and not (np.all(actions.low == -1) and np.all(actions.high == 1)):
             raise Sim2RealError(f"Sac trains actions from -1 to 1; those of '{training.env}' are {actions}.")
         # Without a contract nothing clips what a file's network puts out, so nothing clips it here.
-        limit = training.algorithm.bound if bound or squashed else 1e6
+        self._limit = limit = training.algorithm.bound if bound or squashed else 1e6
         self.observation_space = spaces.Box(-np.inf, np.inf, (self.read + told,), np.float32)
         self.action_space = spaces.Box(-limit, limit, actions.shape, np.float32)
         self._reward_scale = training.reward_scale
@@ -117,6 +123,8 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
         """Begin an episode."""
         observation, info = self.env.reset(seed=seed, options=options)
         self._binding.reset()
+        if self._teacher:
+            self._teacher.reset(seed)
         self._return, self._length, self._before = 0.0, 0, self.tally.copy()
         return self._observe(observation), info
 
@@ -133,6 +141,8 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
     def _observe(self, observation: Any) -> Array:
         read = np.asarray(self._binding.observe(observation), np.float32)
         told = [value for truth in self._truths for value in truth.read(self.unwrapped)]
+        if self._teacher:
+            told += np.clip(self._teacher(observation) / self._unit, -self._limit, self._limit).tolist()
         return np.append(read, np.array(told, np.float32)) if told else read
 
     def _outcome(self, info: Mapping[str, Any], terminated: bool) -> Outcome:

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env import VecNormalize
 from torch import nn
 
 from sim2real.errors import Sim2RealError
-from sim2real.policies import Mlp
+from sim2real.policies import Mlp, PolicyFile
 from sim2real.training.config import Ppo, Training
 from sim2real.training.privileged import truths
 from sim2real.training.symmetry import Mirror, joined, joint_mirror, observation_mirror
@@ -76,11 +76,28 @@ class _Ppo(PPO):  # type: ignore[misc]
     """PPO whose learning rate follows from how far the last update moved the policy."""
 
     pace: float
+    critic_pace: float
     kl: float | None
+    critic_first: int
+
+    def split(self) -> None:
+        """Give actor and critic learning rates of their own."""
+        policy, hidden = self.policy, self.policy.mlp_extractor
+        actor = [*hidden.policy_net.parameters(), *policy.action_net.parameters(), policy.log_std]
+        critic = [*hidden.value_net.parameters(), *policy.value_net.parameters()]
+        policy.optimizer = torch.optim.Adam([{"params": actor}, {"params": critic}], eps=1e-5)
+
+    def _update_learning_rate(self, optimizers: Any) -> None:
+        actor, critic = self.policy.optimizer.param_groups
+        actor["lr"], critic["lr"] = self.pace, self.critic_pace
 
     def train(self) -> None:
+        critic_only = self.num_timesteps <= self.critic_first
+        for part in (self.policy.mlp_extractor.policy_net, self.policy.action_net):
+            part.requires_grad_(not critic_only)
+        self.policy.log_std.requires_grad_(not critic_only)
         super().train()
-        if self.kl is None:
+        if self.kl is None or critic_only:
             return
         seen, done, before = (
             torch.from_numpy(getattr(self.rollout_buffer, name))
@@ -114,6 +131,7 @@ class Learner:
     def __init__(self, training: Training, environments: Environments, seed: int) -> None:
         # One thread: on networks this small two cost more than they bring.
         torch.set_num_threads(1)
+        options: Any = training.algorithm
         self._environments, self._seed = environments, seed
         self._training = training
         self._normaliser: Any = VecNormalize(environments, norm_reward=False) if training.normalise else None
@@ -121,13 +139,15 @@ class Learner:
             "env": self._normaliser or environments,
             "batch_size": training.algorithm.batch,
             "learning_rate": training.algorithm.learning_rate,
-            "gamma": training.algorithm.discount,
+            "gamma": options.discount,
             "seed": seed_of("learner", seed),
             "device": "cpu",
         }
         shape = {"net_arch": list(training.network), "activation_fn": ACTIVATIONS[training.activation]}
         make = self._ppo if isinstance(training.algorithm, Ppo) else self._sac
         self.model: BaseAlgorithm = make(training.algorithm, common, shape)
+        if start := training.starts_from(seed):
+            self._begin_as(start)
         self.model.set_logger(Logger(None, []))  # its own would leave a folder behind for every stretch
 
     def _ppo(self, options: Any, common: dict[str, Any], shape: dict[str, Any]) -> PPO:
@@ -152,9 +172,34 @@ class Learner:
             **buffer,
             **common,
         )
-        model.kl, model.pace = options.kl, options.learning_rate
-        model.lr_schedule = lambda progress: model.pace
+        model.kl, model.pace, model.critic_first = options.kl, options.learning_rate, options.critic_first
+        model.critic_pace = options.critic_learning_rate or options.learning_rate
+        model.split()
         return model
+
+    def _begin_as(self, start: PolicyFile) -> None:
+        """Make the actor the network of a policy file."""
+        contract, own = start.contract, self._environments.trainee.contract
+        for part in ("joints", "outputs", "observation", "action_scale", "action_offset", "history_by"):
+            if getattr(contract, part) != getattr(own, part):
+                raise Sim2RealError(
+                    f"'{start.source}' has another {part} than this training: {getattr(own, part)}."
+                )
+        network: Any = start.load()
+        actor: Any = self.model.policy
+        layers = [layer for layer in actor.mlp_extractor.policy_net if isinstance(layer, nn.Linear)]
+        layers.append(actor.action_net)
+        sizes = [layers[0].in_features, *(layer.out_features for layer in layers)]
+        kind = self._training.activation, sizes
+        tensors = network.tensors if isinstance(network, Mlp) and not network.squash else {}
+        if not tensors or (network.activation, network.sizes) != kind or "normalizer.mean" in tensors:
+            raise Sim2RealError(
+                f"'{start.source}' is no plain network of {kind[0]} layers {sizes}, as is trained here."
+            )
+        with torch.no_grad():
+            for place, layer in enumerate(layers):
+                layer.weight.copy_(torch.from_numpy(tensors[f"{place}.weight"]))
+                layer.bias.copy_(torch.from_numpy(tensors[f"{place}.bias"]))
 
     def _sac(self, options: Any, common: dict[str, Any], shape: dict[str, Any]) -> SAC:
         return SAC(

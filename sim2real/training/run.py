@@ -23,17 +23,19 @@ import numpy as np
 import torch
 
 from sim2real.errors import Sim2RealError
-from sim2real.policies import file, native, onnx
+from sim2real.policies import PolicyFile, file, native, onnx
 from sim2real.study.rollout import Bench
 from sim2real.study.seeds import episode_seed
 from sim2real.study.trial import Trial
-from sim2real.training.config import Training, plain
+from sim2real.training.config import Imitate, Training, plain
 from sim2real.training.environment import Trainee
+from sim2real.training.imitation import Imitator
 from sim2real.training.learner import Learner
 from sim2real.training.vector import Environments
 
 Row = dict[str, float]
 Progress = Callable[[Training, int, Row], None]
+Pupil = Learner | Imitator
 
 CHECKPOINT = "checkpoint.pt"
 OUTCOMES = ("return", "length", "success")
@@ -62,7 +64,8 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     before = _read(folder, training, seed)
     with closing(Environments(training)) as environments:
-        learner = Learner(training, environments, seed)
+        kind = Imitator if isinstance(training.algorithm, Imitate) else Learner
+        learner = kind(training, environments, seed)
         rows: list[Row] = []
         if before:
             learner.load(before["learner"])
@@ -71,7 +74,10 @@ def train(
         elif source is not None:
             shutil.copyfile(source, folder / "config.py")
         _write(folder / "training.json", json.dumps(plain(training) | {"seed": seed}, indent=1).encode())
-        while learner.steps < training.steps and not (rows and rows[-1].get("competent")):
+        asked = training.competence
+        while learner.steps < training.steps and not (
+            asked and asked.stop and rows and rows[-1].get("competent")
+        ):
             rows.append(_stretch(training, seed, folder, environments, learner, rows))
             _save(folder, training, seed, environments, learner, rows)
             progress(training, seed, rows[-1])
@@ -79,7 +85,7 @@ def train(
 
 
 def _stretch(
-    training: Training, seed: int, folder: Path, environments: Environments, learner: Learner, rows: list[Row]
+    training: Training, seed: int, folder: Path, environments: Environments, learner: Pupil, rows: list[Row]
 ) -> Row:
     """Learn up to the next checkpoint and return what there is to tell."""
     before = environments.tally
@@ -140,7 +146,7 @@ def evaluate(training: Training, path: Path) -> Row:
 
 
 def export(
-    training: Training, seed: int, folder: Path, environments: Environments, learner: Learner, rows: list[Row]
+    training: Training, seed: int, folder: Path, environments: Environments, learner: Pupil, rows: list[Row]
 ) -> Path:
     """Write the policy's files, native and ONNX, and return the native one."""
     curriculum, last = environments.curriculum, rows[-1] if rows else {}
@@ -154,7 +160,7 @@ def export(
             "env_kwargs": json.dumps(dict(training.env_kwargs), sort_keys=True),
             "identity": training.identity,
             "seed": seed,
-            "steps": learner.steps,
+            "steps": learner.steps + _steps_before(training.starts_from(seed)),
             "constraints": tuple(constraint.label for constraint in training.constraints),
             "mode": repr(training.mode),
             "shields": tuple(shield.name for shield in training.shields),
@@ -169,8 +175,14 @@ def export(
     return native.save(folder / "policy.safetensors", network, contract, golden=golden)
 
 
+def _steps_before(start: PolicyFile | None) -> int:
+    """Return the steps that went into a file to start from."""
+    steps = start.contract.training.get("steps", 0) if start else 0
+    return steps if isinstance(steps, int) else 0
+
+
 def _save(
-    folder: Path, training: Training, seed: int, environments: Environments, learner: Learner, rows: list[Row]
+    folder: Path, training: Training, seed: int, environments: Environments, learner: Pupil, rows: list[Row]
 ) -> None:
     curriculum, memory = environments.curriculum, environments.memory
     state = {

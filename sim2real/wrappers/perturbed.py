@@ -12,7 +12,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.errors import Sim2RealError, nearest
-from sim2real.perturb import OPERATIONS, Parameter, Parameters, Perturbation
+from sim2real.perturb import OPERATIONS, Make, Parameter, Parameters, Perturbation
 from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
 from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
@@ -218,6 +218,11 @@ class _Plan:
         period_s = control_period_s(env) if period_s is None else period_s
         occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
         for item in perturbations:
+            if isinstance(item, Make):
+                raise Sim2RealError(
+                    f"An environment that exists cannot be made otherwise: give {item.name}={item.value!r} to "
+                    "gymnasium.make, or the condition to a Study."
+                )
             if not isinstance(item, Perturbation):
                 raise Sim2RealError(
                     f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."

@@ -8,7 +8,17 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Choice, Drift, Integers, Interval, LogUniform, Normal, TruncatedNormal, Uniform
+from sim2real.perturb import (
+    Choice,
+    Drift,
+    Integers,
+    Interval,
+    LogUniform,
+    Normal,
+    Outside,
+    TruncatedNormal,
+    Uniform,
+)
 from sim2real.perturb.amounts import hull
 
 U = np.random.default_rng(0).random(20_000)
@@ -22,6 +32,7 @@ bounded = st.one_of(
     st.builds(lambda r, mean, std: TruncatedNormal(mean, std, *r), ranges, finite, positive),
     st.tuples(st.integers(-50, 50), st.integers(0, 20)).map(lambda r: Integers(r[0], r[0] + r[1])),
     st.lists(finite, min_size=1, max_size=5).map(Choice),
+    st.lists(finite, min_size=4, max_size=4, unique=True).map(sorted).map(lambda ends: Outside(*ends)),
 )
 unbounded = st.one_of(st.builds(Normal, finite, positive), st.builds(Drift, positive, positive))
 
@@ -36,6 +47,7 @@ unbounded = st.one_of(st.builds(Normal, finite, positive), st.builds(Drift, posi
         (TruncatedNormal(0, 1, 9, 10), stats.truncnorm(9, 10)),
         (TruncatedNormal(1, 2, -15, -13), stats.truncnorm(-8, -7, 1, 2)),
         (Drift(0.3, 5), stats.norm(0, 0.3)),
+        (Outside(-3, -1, 1, 2), stats.rv_histogram(([2, 0, 1], [-3, -1, 1, 2]), density=False)),
     ],
     ids=str,
 )

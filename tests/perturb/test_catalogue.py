@@ -28,7 +28,7 @@ HELPERS = [
     for name, function in inspect.getmembers(catalogue, inspect.isfunction)
     if function.__module__ == catalogue.__name__
     and not name.startswith("_")
-    and name not in ("severities", "sweep", "each")
+    and name not in ("engine", "severities", "sweep", "each")
 ]
 
 

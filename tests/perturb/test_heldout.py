@@ -26,6 +26,8 @@ from sim2real.perturb import (
     scale,
     set_to,
 )
+from sim2real.perturb.catalogue import engine
+from sim2real.perturb.heldout import reached
 
 NOMINALS = {
     "ground.friction": 0.8,
@@ -101,6 +103,13 @@ def identity(env):
         ((add("observation", Drift(0.1, 5)),), [(add("observation", Drift(0.2, 9)),)], "extrapolation"),
         ((Wrap(identity, label="x"),), [()], "unseen kind"),
         ((Wrap(identity, label="x"),), [(Wrap(identity, label="y"),)], "in-distribution"),
+        ((scale(MASS, 1.1),), [(Wrap(identity, label="x"), scale(MASS, 1.1))], "unseen kind"),
+        ((engine("mujoco"),), None, "undeclared"),
+        ((engine("mujoco"),), [(), (engine("bullet"),)], "unseen kind"),
+        ((engine("mujoco"),), [(), (engine("mujoco"),)], "in-distribution"),
+        ((engine("mujoco"), scale(MASS, 1.1)), [(scale(MASS, 1.1),), (engine("mujoco"),)], "combination"),
+        ((engine("mujoco"), scale(MASS, 1.3)), [(engine("mujoco"), scale(MASS, 1.1))], "extrapolation"),
+        ((scale(MASS, 1.1),), [(engine("mujoco"), scale(MASS, 1.1))], "unseen kind"),
         # A parameter that this environment does not have is compared as it is written.
         ((scale("parameter:tail.mass", 1.1),), [(scale("parameter:tail.mass", Uniform(1, 2)),)], "in-distribution"),
     ],
@@ -368,3 +377,32 @@ def test_a_group_was_seen_where_its_members_were():
         seen_by_name = [(scale("parameter:{a,b}.strength", Uniform(0.8, 1.2)),)]
         by_group = (scale("parameter:arms.strength", tested),)
         assert held_out_kind(by_group, seen_by_name, NOMINALS, groups) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.05, 3.0), st.floats(0.05, 3.0), st.sampled_from(["set", "scale", "add"]))
+def test_training_reached_as_far_as_it_went(x, edge, operation):
+    """Where training spanned nominal to an edge, a value is in the distribution just where it reached 1 or more."""
+    nominal = {"set": 0.8, "scale": 1.0, "add": 0.0}[operation]
+    make = {"set": set_to, "scale": scale, "add": add}[operation]
+    seen = [(make(FRICTION, Uniform(min(nominal, edge), max(nominal, edge) + 1e-9)),)]
+    condition = (make(FRICTION, x),)
+    share = reached(condition, seen, NOMINALS)
+    if abs(x - nominal) > 1e-3 and abs(edge - nominal) > 1e-3:
+        same_side = (x > nominal) == (edge > nominal)
+        assert share == pytest.approx(
+            (edge - nominal) / (x - nominal) if same_side else 0.0, rel=1e-5, abs=1e-5
+        )
+        if abs(x - edge) > 1e-6:
+            assert (kind(condition, seen) == "in-distribution") == (share > 1)
+
+
+def test_training_reached_nothing_of_another_kind():
+    """What training never did, or did only to another target or on the other side, it reached 0 of."""
+    assert reached((delay("action", 4),), [(delay("action", Integers(0, 2)),)], NOMINALS) == 0.5
+    assert reached((delay("action", 4),), [(delay("observation", 2),)], NOMINALS) == 0
+    assert reached((delay("action", 4),), (), NOMINALS) == 0
+    both = (scale("parameter:*.strength", 0.5),)
+    assert reached(both, [(scale("parameter:a.strength", 0.5),)], NOMINALS) == 0
+    apart = (scale("parameter:a.strength", 0.5), scale("parameter:b.strength", 0.9))
+    assert reached(both, [apart], NOMINALS) == pytest.approx(0.2)

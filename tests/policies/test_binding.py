@@ -12,6 +12,7 @@ from sim2real.policies.binding import SpaceBinding
 
 JOINTS = ("left_hip", "left_knee", "right_hip", "right_knee")
 UNREAD = {"joint_position": np.zeros(1), "previous_action": np.zeros(1)}
+WAYS = ("forward", "sideways", "closing")
 TERMS = ("gyro", "joint_position", "joint_velocity", "previous_action", "gait_phase")
 
 
@@ -140,6 +141,32 @@ def test_histories_may_differ(robot, contract):
     assert len(x) == bound.observation_size
 
 
+@settings(max_examples=50, deadline=None)
+@given(ours=st.permutations(WAYS), theirs=st.permutations(WAYS), joints=st.permutations(JOINTS))
+def test_the_order_of_named_outputs_does_not_matter(robot, contract, ours, theirs, joints):
+    """Where actions are not one per joint, each gets its own number, and the gains still go to their joints."""
+    unit = {"action_scale": np.ones(3), "action_offset": np.zeros(3)}
+    env = robot(joints, control="twist", action_names=tuple(theirs), **unit)
+    numbers = dict(zip(WAYS, (0.1, 0.2, 0.3), strict=True))
+    scales = dict(zip(WAYS, (1.0, 2.0, 4.0), strict=True))
+    terms = contract(
+        control="twist",
+        outputs=ours,
+        observation=(Term(term="joint_position", size=4), Term(term="previous_action", size=3)),
+        action_scale=[scales[way] for way in ours],
+        kp=(1.0, 2.0, 3.0, 4.0),
+        kd=(0.1, 0.2, 0.3, 0.4),
+    )
+    binding = terms.bind(env)
+    action = binding.act(np.array([numbers[way] for way in ours]))
+    assert dict(zip(theirs, action, strict=True)) == pytest.approx(
+        {way: scales[way] * numbers[way] for way in WAYS}
+    )
+    seen = binding.observe(env.observe(states(0)[0] | {"previous_action": dict.fromkeys(JOINTS, 0.0)}))
+    np.testing.assert_allclose(seen[4:], [numbers[way] for way in ours], rtol=1e-6)
+    assert dict(zip(joints, env.kp, strict=True)) == dict(zip(JOINTS, terms.kp, strict=True))
+
+
 MISMATCHES = [
     ({}, {"control": "torque"}, "The policy commands position, but Robot expects torque."),
     ({}, {"control_period_s": 0.01}, "The policy's control period is 0.02 s, but that of Robot is 0.01 s."),
@@ -160,6 +187,11 @@ MISMATCHES = [
         "The policy reads 'giro', which Robot does not observe. Did you mean 'gyro'?",
     ),
     ({"observation": (Term(term="gyro", size=2),)}, {}, "The policy reads 2 values of 'gyro', Robot has 3."),
+    (
+        {"outputs": ("speed", "lean"), "observation": (Term(term="gyro", size=3),)},
+        {"action_names": ("speed", "turn")},
+        "The policy puts out speed, lean, but the actions of Robot are speed, turn.",
+    ),
 ]
 
 

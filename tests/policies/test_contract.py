@@ -26,6 +26,7 @@ numbers = st.floats(-1e6, 1e6)
 def contracts(draw):
     joints = tuple(draw(st.lists(st.text(min_size=1), min_size=1, max_size=4, unique=True)))
     per_joint = st.one_of(numbers, st.tuples(*[numbers] * len(joints)))
+    outputs = draw(st.sampled_from([(), tuple(f"{joint}'s" for joint in joints)]))
     gains = st.none() | st.tuples(*[st.floats(0, 1e3)] * len(joints))
     kp = draw(gains)
     flat = st.one_of(st.text(), st.integers(-(2**60), 2**60), st.booleans(), numbers)
@@ -37,6 +38,7 @@ def contracts(draw):
             Term(term="joint_position", size=len(joints), scale=draw(per_joint), offset=draw(per_joint)),
             Term(term="gyro", size=3, history=draw(st.integers(1, 5))),
         ),
+        outputs=outputs,
         action_scale=draw(per_joint),
         action_offset=draw(per_joint),
         action_clip=draw(st.none() | st.floats(0.1, 100)),
@@ -85,7 +87,20 @@ GYRO = Term(term="gyro", size=3)
             {"observation": ()},
             "A contract with control, control_period_s, joints must list its observation terms.",
         ),
-        ({"control": "velocity"}, "'control' of a contract is 'position' or 'torque', not 'velocity'."),
+        (
+            {"control": "velocity"},
+            "'control' of a contract is 'position' or 'torque' or 'twist', not 'velocity'.",
+        ),
+        ({"control": "twist"}, "A contract with control = 'twist' must list its outputs."),
+        ({"outputs": ("x", "x")}, "A contract lists the output 'x' more than once."),
+        (
+            {"outputs": ("x", "y"), "action_scale": (1.0,) * 4},
+            "'action_scale' of a contract has 4 numbers; it needs one, or one for each of 2.",
+        ),
+        (
+            {"outputs": ("x", "y"), "observation": (Term(term="previous_action", size=4),)},
+            "'previous_action' has one value per output: 2, not 4.",
+        ),
         ({"history_by": "time"}, "'history_by' of a contract is 'term' or 'frame', not 'time'."),
         ({"control_period_s": 0.0}, "'control_period_s' of a contract must be a positive number, not 0.0."),
         ({"action_clip": math.inf}, "'action_clip' of a contract must be a positive number, not inf."),

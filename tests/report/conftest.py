@@ -205,4 +205,4 @@ def made(tmp_path_factory):
     def recorded(study, recorded=None):
         return record(study, tmp_path_factory.mktemp("runs") / study.name, recorded)
 
-    return SimpleNamespace(walker=walker, rows=rows, record=recorded)
+    return SimpleNamespace(walker=walker, rows=rows, record=recorded, policy=policy)

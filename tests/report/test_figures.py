@@ -234,3 +234,58 @@ def test_nothing_depends_on_other_conditions(made):
     a, b = (figures(Table(one, made.record(one))) for one in (study, more))
     shared = {(row.policy, row.condition): row.estimate for row in b.held_out}
     assert all(shared[row.policy, row.condition] == row.estimate for row in a.held_out)
+
+
+def test_the_heat_map_has_every_cell_that_acted(whole):
+    """Each competent policy has a square for every condition that acted on it, with its kind and what it keeps."""
+    table, numbers = whole
+    silent = gates(numbers, "no effect") | {(policy, "friction 1") for policy in numbers.competent}
+    places = {(one.policy, one.condition): one for one in numbers.squares}
+    assert places.keys() | silent == {(p, c) for p in numbers.competent for c in table.perturbed}
+    held = {(row.policy, row.condition): row for row in numbers.held_out}
+    for place, one in places.items():
+        nominal = np.nanmean(table.values(place[0], "nominal"))
+        assert one.kept == pytest.approx(np.nanmean(table.values(*place)) / nominal)
+        assert (one.kind == "in-distribution") == (place not in held or place in silent)
+
+
+def test_a_profile_counts_what_lies_above(whole):
+    """A profile falls from what does anything to nothing, and is the share of conditions above each value."""
+    table, numbers = whole
+    assert {one.policy for one in numbers.profiles} == set(numbers.competent)
+    common = [
+        label
+        for label in table.perturbed
+        if all(
+            (p, label) in {(row.policy, row.condition) for row in numbers.held_out} for p in numbers.competent
+        )
+    ]
+    for one in numbers.profiles:
+        assert one.conditions == len(common)
+        shares = [estimate.value for estimate in one.share]
+        assert shares == sorted(shares, reverse=True)
+        means = np.array([np.nanmean(table.values(one.policy, label)) for label in common])
+        assert shares == pytest.approx([(means > above).mean() for above in one.above])
+        assert all(estimate.low <= estimate.value <= estimate.high for estimate in one.share)
+
+
+def test_steps_buy_what_the_same_conditions_tell(made):
+    """Sample efficiency has each run's steps and its mean over the conditions held out for all policies."""
+    study = made.walker(episodes=6, runs=2)
+    table = Table(study, made.record(study))
+    numbers = figures(table)
+    plain, randomised = numbers.efficiencies
+    assert (plain.steps, randomised.steps) == ((2e6, 2e6), (6e6, 6e6))
+    assert plain.conditions == randomised.conditions == numbers.comparisons[0].conditions
+    gain = randomised.estimate.value - plain.estimate.value
+    assert gain == pytest.approx(numbers.comparisons[0].held_out.estimate.value)
+    assert np.mean(plain.values) == pytest.approx(plain.estimate.value)
+
+
+def test_without_different_steps_there_is_nothing_to_buy(made):
+    """Policies that took the same steps, or tell none, have no such figure."""
+    same = {name: [made.policy(name, (), steps=5)] for name in ("plain", "randomised")}
+    silent = {name: [made.policy(name, ())] for name in ("plain", "randomised")}
+    for policies in (same, silent):
+        study = made.walker(episodes=3, policies=policies)
+        assert figures(Table(study, made.record(study))).efficiencies == ()

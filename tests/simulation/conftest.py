@@ -16,6 +16,12 @@ def simulation(request):
     return partial(Simulation, engine=request.param)
 
 
+@pytest.fixture(scope="session")
+def name_of():
+    """Return the name of an engine, for bounds of its own: MuJoCo's contacts, stops and dry friction give way."""
+    return lambda engine: type(engine).__module__.rpartition(".")[2]
+
+
 @pytest.fixture(params=ENGINES)
 def engine(request):
     """Each engine in turn, with a period of 5 ms."""

@@ -148,13 +148,15 @@ def test_damping_is_off_on_an_articulated_robot(engine):
     assert angular[2] == pytest.approx(1.0, rel=1e-6)
 
 
-def test_dry_friction_is_exact(engine):
+def test_dry_friction_is_exact(engine, name_of):
     """Below its value the joint sticks; above it the rest of the torque accelerates."""
     load_arm(engine)
     engine.set_gravity((0, 0, 0))
     engine.set_joint_friction(np.array([0.2]))
     ticks(engine, 20, [0.19])
-    assert engine.joint_state()[1][0] == pytest.approx(0.0, abs=1e-6)
+    assert engine.joint_state()[1][0] == pytest.approx(
+        0.0, abs={"bullet": 1e-9, "mujoco": 1e-6}[name_of(engine)]
+    )
     ticks(engine, 20, [0.33])
     assert engine.joint_state()[1][0] == pytest.approx(0.13 / I_HINGE * 20 * DT, rel=1e-3)
 

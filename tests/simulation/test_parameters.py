@@ -135,9 +135,16 @@ def test_the_slope_is_what_the_imu_feels(legs):
     assert legs.reading.projected_gravity == pytest.approx((math.sin(0.1), 0.0, -math.cos(0.1)), abs=1e-9)
 
 
+BOUNCES = {
+    ("bullet", 0.001): (-1e-3, 0.065), ("bullet", 0.005): (-1e-3, 0.09),
+    ("mujoco", 0.001): (-4e-3, 0.06), ("mujoco", 0.005): (-0.02, 0.11),
+}  # fmt: skip
+"""How much less and more of its speed than the restitution a ball may keep, by engine and period."""
+
+
 @pytest.mark.parametrize("period_s", [0.001, 0.005])
 @pytest.mark.parametrize("restitution", [0.0, 0.3, 0.7])
-def test_restitution_is_the_speed_kept_by_a_bounce(simulation, restitution, period_s):
+def test_restitution_is_the_speed_kept_by_a_bounce(simulation, name_of, restitution, period_s):
     """From any height a ball rebounds with e times its speed, and what the engine adds to lift it out of the ground."""
     sim = simulation(Robot.load(ROBOTS / "ball"), [], physics_period_s=period_s, control_period_s=period_s)
     sim.parameters.set("ground.restitution", restitution)
@@ -145,7 +152,8 @@ def test_restitution_is_the_speed_kept_by_a_bounce(simulation, restitution, peri
         sim.reset()
         sim.engine.set_state((0, 0, height_m), (0, 0, 0, 1), [])
         speeds = [run(sim, 1).base_velocity_m_s[2] for _ in range(round(0.7 / period_s))]
-        assert -0.02 < max(speeds) / -min(speeds) - restitution < 0.12
+        less, more = BOUNCES[name_of(sim.engine), period_s]
+        assert less < max(speeds) / -min(speeds) - restitution < more
     sim.close()
 
 
@@ -384,10 +392,11 @@ def test_full_drive_ends_at_the_no_load_speed(pendulum):
     assert pendulum.joint_velocity_rad_s[0] == pytest.approx(5.0, rel=1e-3)
 
 
-def test_dry_friction_holds_what_is_below_it(pendulum):
+def test_dry_friction_holds_what_is_below_it(pendulum, name_of):
     """Below it the joint sticks, above it the rest accelerates."""
     pendulum.parameters.set("hinge.coulomb_friction", 0.2)
-    assert pendulum_acceleration(pendulum, 0.19) == pytest.approx(0.0, abs=1e-5)
+    creeps = {"bullet": 1e-9, "mujoco": 1e-5}[name_of(pendulum.engine)]
+    assert pendulum_acceleration(pendulum, 0.19) == pytest.approx(0.0, abs=creeps)
     assert pendulum_acceleration(pendulum, 0.5) == pytest.approx(0.3 / 0.6, rel=1e-3)
 
 
@@ -556,7 +565,7 @@ def test_stiction_has_to_be_broken(pendulum):
     assert speed(0.45, 0.0) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_stuck_joint_stays_where_it_is(pendulum):
+def test_a_stuck_joint_stays_where_it_is(pendulum, name_of):
     """Gravity and full effort together do not move it, wherever it got stuck, and freed it swings again."""
     pendulum.reset()
     pendulum.engine.set_state((0, 0, 0.1), (0, 0, 0, 1), [0.5], [1.0])
@@ -566,7 +575,8 @@ def test_a_stuck_joint_stays_where_it_is(pendulum):
     run(pendulum, 1, [50.0])
     where = pendulum.joint_position_rad[0]
     run(pendulum, 100, [50.0])
-    assert pendulum.joint_position_rad[0] == pytest.approx(where, abs=1e-4)
+    creeps = {"bullet": 1e-6, "mujoco": 1e-4}[name_of(pendulum.engine)]
+    assert pendulum.joint_position_rad[0] == pytest.approx(where, abs=creeps)
     pendulum.parameters.set("hinge.stuck", 0.0)
     assert abs(run(pendulum, 5, [50.0]).joint_velocity_rad_s[0]) > 1.0
 

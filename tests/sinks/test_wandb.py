@@ -1,3 +1,4 @@
+import base64
 import importlib.util
 import json
 import os
@@ -12,6 +13,7 @@ import matplotlib
 import pytest
 
 from sim2real.sinks.wandb import mirror
+from sim2real.study.document import describe
 
 SPEC = importlib.util.spec_from_file_location("made", Path(__file__).parents[1] / "report" / "conftest.py")
 made = importlib.util.module_from_spec(SPEC)
@@ -62,60 +64,60 @@ def read(path):
         elif kind == "metric":
             run.defined.append(record.metric)
         elif kind == "artifact":
-            run.artifacts.append({entry.path for entry in record.artifact.manifest.contents})
+            run.artifacts.append({entry.path: entry.size for entry in record.artifact.manifest.contents})
         elif kind == "request" and record.request.WhichOneof("request_type") == "log_artifact":
             manifest = record.request.log_artifact.artifact.manifest
-            run.artifacts.append({entry.path for entry in manifest.contents})
+            run.artifacts.append({entry.path: entry.size for entry in manifest.contents})
     return run
 
 
-SCRIPT = """
-import sys, warnings
-from sim2real.sinks.wandb import mirror
-sys.path.insert(0, sys.argv[1])
-import conftest as made
-from sim2real.study import Store
-study = made.walker(episodes=5, runs=2)
-print(mirror(study, Store(sys.argv[2]), mode=sys.argv[3] or None))
-"""
+CLIP = b"GIF89a, and what it shows"
+PAGE = f'<!DOCTYPE html><img src="data:image/gif;base64,{base64.b64encode(CLIP).decode()}">'
 
 
-def mirrored(folder, mode):
-    """Mirror in a process of its own, which wandb's service does not outlive; return its output and the runs."""
+def recorded(folder):
+    """Return a finished study of four training runs, in a folder."""
+    study = made.walker(episodes=5, runs=2)
+    store = made.record(study, folder)
+    store.write_meta(store.meta | describe(study, {}, None, None))
+    (folder / "report.html").write_text(PAGE)
+    return study
+
+
+def mirrored(folder, **variables):
+    """Push a study from the shell; return what that said, and all runs there are, the latest last."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     environment |= {
         "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
         "HOME": str(folder.parent / "home"),
+        "MPLCONFIGDIR": matplotlib.get_cachedir(),
     }
-    environment["MPLCONFIGDIR"] = matplotlib.get_cachedir()
-    arguments = [str(Path(__file__).parents[1] / "report"), str(folder), mode]
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, *arguments],
-        env=environment,
+        [sys.executable, "-m", "sim2real", "sync", str(folder)],
+        env=environment | variables,
         cwd=folder.parent,
         capture_output=True,
         text=True,
         timeout=120,
         check=True,
     )
-    return done, [read(path) for path in sorted(folder.glob("wandb/offline-run-*/run-*.wandb"))]
+    paths = sorted(folder.glob("wandb/offline-run-*/run-*.wandb"), key=lambda path: path.stat().st_mtime_ns)
+    return done, [read(path) for path in paths]
 
 
 @pytest.fixture(scope="module")
 def offline(tmp_path_factory):
     pytest.importorskip("wandb")
-    study = made.walker(episodes=5, runs=2)
-    folder = tmp_path_factory.mktemp("runs") / study.name
-    made.record(study, folder)
-    (folder / "report.html").write_text("<!DOCTYPE html>")
-    done, runs = mirrored(folder, "offline")
+    folder = tmp_path_factory.mktemp("runs") / "walk"
+    study = recorded(folder)
+    done, runs = mirrored(folder, WANDB_MODE="offline")
     return study, folder, done, runs
 
 
 def test_one_run_per_training_run_and_one_report(offline):
     """Every training run is a run of the study's group, with an id that its content decides."""
-    study, _, done, runs = offline
-    assert (done.stdout.strip(), done.stderr) == ("True", "")
+    study, folder, done, runs = offline
+    assert (done.stdout.strip(), done.stderr) == (f"handed over {folder}", "")
     assert [run.about.job_type for run in runs].count("eval") == 4
     assert [run.about.job_type for run in runs].count("report") == 1
     assert len({run.about.run_group for run in runs}) == 1
@@ -159,11 +161,34 @@ def test_summary_holds_the_robust_metrics(offline):
             assert run.summary["robust/worst_condition"]
 
 
-def test_the_report_is_an_artifact(offline):
-    """Records and report go along as an artifact."""
-    *_, runs = offline
+def test_the_report_goes_along(offline):
+    """The last run has the page, the table and the summary of all policies; records and clips as an artifact."""
+    study, *_, runs = offline
     (report,) = (run for run in runs if run.about.job_type == "report")
-    assert {"report.html", "records.sqlite", "study.json"} in report.artifacts
+    (files,) = (part for part in report.artifacts if "records.sqlite" in part)
+    assert files.keys() == {"report.html", "records.sqlite", "study.json", "clips/1.gif"}
+    assert files["clips/1.gif"] == len(CLIP)
+    logged = {name: value for row in report.history for name, value in row.items()}
+    assert (logged["report._type"], logged["report.size"]) == ("html-file", len(PAGE))
+    assert (logged["cells.nrows"], logged["cells.ncols"]) == (2 * len(study.conditions), 7)
+    assert {f"robust/{policy}/kept" for policy in study.policies} <= report.summary.keys()
+
+
+def test_pushing_again_continues_the_same_runs(offline):
+    """Ids follow from content; a sweep's agent finds the report under the id that it gave."""
+    _, folder, _, runs = offline
+    swept = {"WANDB_SWEEP_ID": "sweep1", "WANDB_RUN_ID": "agent7", "WANDB_PROJECT": "theirs"}
+    _, all_runs = mirrored(folder, WANDB_MODE="offline", **swept)
+    again = all_runs[len(runs) :]
+    ids = [{run.about.job_type: [] for run in runs} for _ in range(2)]
+    for found, part in zip(ids, (runs, again), strict=True):
+        for run in part:
+            found[run.about.job_type].append(run.about.run_id)
+    assert sorted(ids[0]["eval"]) == sorted(ids[1]["eval"])
+    assert ids[1]["report"] == ["agent7"] != ids[0]["report"]
+    assert {run.about.sweep_id for run in again if run.about.job_type == "eval"} == {""}
+    assert {run.about.sweep_id for run in again if run.about.job_type == "report"} == {"sweep1"}
+    assert {run.about.project for run in again} == {"theirs"}
 
 
 def test_nothing_is_left_outside_the_folder(offline):
@@ -182,10 +207,8 @@ def test_nothing_is_left_outside_the_folder(offline):
 def test_without_a_key_it_goes_offline(tmp_path):
     """Nobody logged in: one warning, and everything is there to be synced later."""
     pytest.importorskip("wandb")
-    study = made.walker(episodes=5, runs=2)
-    made.record(study, tmp_path / study.name)
-    done, runs = mirrored(tmp_path / study.name, "")
-    assert done.stdout.strip() == "True"
+    recorded(tmp_path / "walk")
+    done, runs = mirrored(tmp_path / "walk")
     assert done.stderr.count("UserWarning") == 1
     assert "mirrored offline" in done.stderr
     assert len(runs) == 5

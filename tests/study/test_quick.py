@@ -3,6 +3,7 @@
 import pytest
 
 from sim2real import Sim2RealError, delay, policies, preset
+from sim2real.perturb import makes
 from sim2real.policies import Mlp
 from sim2real.study import run
 from sim2real.study.quick import quick_study
@@ -34,6 +35,22 @@ def test_latency_without_a_parameter_is_as_many_steps(path):
     dict_parts, _ = quick_study("panda_gym:PandaReach-v3", [path], ["medium"])
     targets = {item.target for item in dict_parts.conditions["medium"]}
     assert {"parameter:actuator.latency_s", "observation:observation", "action"} <= targets
+
+
+def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
+    """KEYWORD=VALUE is a condition of its own, and goes with every preset and part: each has its counterpart."""
+    study, left_out = quick_study("Pendulum-v1", [path], ["easy", "g=5.0"], episodes=1)
+    here = {label for label, items in study.conditions.items() if not makes(items)}
+    there = {label for label, items in study.conditions.items() if makes(items) == {"g": 5.0}}
+    assert there == {"g=5.0", *(f"{label}, g=5.0" for label in here - {NOMINAL})}
+    for label in here - {NOMINAL}:
+        assert study.conditions[f"{label}, g=5.0"][1:] == study.conditions[label]
+    assert len(left_out) == 2 * len([sentence for sentence in left_out if "g=5.0" in sentence])
+    store = run(study, tmp_path / "out", workers=0)
+    digests = {row["digest"] for row in store.rows()}
+    assert len(digests) >= 2
+    with pytest.raises(Sim2RealError, match="cannot be made"):
+        quick_study("Pendulum-v1", [path], ["easy", "engine=mujoco"])
 
 
 def test_what_is_measured_follows_the_environment(path):

@@ -1,5 +1,8 @@
 import os
 import sqlite3
+import tempfile
+import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -141,16 +144,75 @@ def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path):
         Store(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_is_a_sentence(store):
+@pytest.fixture
+def unprivileged(tmp_path_factory):
+    """A folder that one may be kept out of: root gives its rights up for the length of a test."""
+    if os.getuid():
+        yield tmp_path_factory.mktemp("mine")
+        return
+    with tempfile.TemporaryDirectory() as folder:  # beside pytest's own, which are root's alone
+        os.chown(folder, 65534, 65534)
+        os.setresuid(65534, 65534, 0)
+        try:
+            yield Path(folder)
+        finally:
+            os.setresuid(0, 0, 0)
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(unprivileged):
     """Records can be read where they cannot be changed, and that is said before any work."""
+    store = Store.create(unprivileged)
+    store.add([row("a")])
+    store.write_meta({"name": "it"})
     store.folder.chmod(0o500)
     try:
-        assert len(Store(store.folder).rows()) == 300
-        with pytest.raises(Sim2RealError, match="cannot hold records"):
+        assert len(Store(store.folder).rows()) == 1
+        with pytest.raises(Sim2RealError, match="cannot hold records: Permission denied"):
             Store.create(store.folder)
+        with pytest.raises(Sim2RealError, match="readonly database"):
+            store.add([row("b")])
+        with pytest.raises(Sim2RealError, match=r"study\.json' cannot be written: Permission denied"):
+            store.write_meta({"name": "other"})
+        (unread := Store(store.folder)).path.chmod(0o000)
+        with pytest.raises(Sim2RealError, match="unable to open database"):
+            unread.rows()
     finally:
         store.folder.chmod(0o700)
+    assert store.meta == {"name": "it"}
+
+
+def test_the_reasons_of_failures_are_read_without_the_rows(store):
+    """Why each trial failed, by key; nothing where it did not."""
+    store.add([row("crash", status="crashed", error="It died."), row("odd", status="timeout")])
+    assert store.failures() == dict.fromkeys(store.keys(), "") | {
+        "crash": "crashed: It died.",
+        "odd": "timeout: ",
+    }
+
+
+def test_a_row_takes_less_than_a_kilobyte_of_memory(tmp_path):
+    """Texts that rows share are held once, so that a million rows fit where one does."""
+    long = {"condition": "c" * 500, "versions": "v" * 300, "metrics": "m" * 200, "env": "e" * 50}
+    store = Store.create(tmp_path)
+    store.add([row(f"{i:032}", digest=f"{i:032x}", wall_s=i + 0.5, **long) for i in range(2000)])
+    tracemalloc.start()
+    try:
+        rows = store.rows()
+        assert tracemalloc.get_traced_memory()[0] < 1000 * len(rows)
+    finally:
+        tracemalloc.stop()
+
+
+def test_taking_all_rows_of_a_store_is_adding_them(store, tmp_path):
+    """From another folder or from itself, where it can be written and where not, in WAL mode or fresh."""
+    (tmp_path / "other").mkdir()
+    other = Store.create(tmp_path / "other")
+    other.add([row("000", status="crashed"), row("new")])
+    for source in (other, Store.create(tmp_path / "other"), store):
+        store.add_all(source)
+    assert len(store) == 301
+    assert store.rows()[0]["status"] == "ok"
+    assert len(other) == 2
 
 
 def test_meta_is_written_whole(store):

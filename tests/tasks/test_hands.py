@@ -64,6 +64,14 @@ def test_the_expert_does_what_is_asked(task):
     env.close()
 
 
+@pytest.mark.parametrize("task", ["Reach", "Push", "Grasp"])
+def test_a_twist_does_what_the_experts_targets_do(task):
+    """The expert commands where its hand shall be: by joint targets or by the twist that leads there."""
+    env = make(task, control="twist")
+    assert play(env, seed=1)["success"]
+    env.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("robot", ["g1", "panda"])

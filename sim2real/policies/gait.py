@@ -1,0 +1,190 @@
+"""A classical controller for walking: feet put down to a clock by inverse kinematics, where balance wants them.
+
+Foot placement and stance feedback are linear in tilt and velocity, as in SIMBICON (Yin et al. 2007,
+doi:10.1145/1276377.1276509) and Raibert's hoppers; the gains were found by CMA-ES (studies/training/gait.py).
+It knows the true velocity of the base, which no robot does: a teacher, and a yardstick for policies that are learnt.
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim2real.errors import Sim2RealError, nearest
+
+Array = NDArray[np.float64]
+
+JOINTS = ("hip_pitch", "hip_roll", "hip_yaw", "knee", "ankle_pitch", "ankle_roll")
+SIDES = (("left", 1.0), ("right", -1.0))
+PLACED = 0.87
+"""Part of its swing after which a foot is above where it comes down."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gains:
+    """What there is to tune: feedback is of tilt (rad), its rate (rad/s), and of speed beyond the command (m/s)."""
+
+    height_m: float = 0.6362  # of the hip above the ankle
+    lift_m: float = 0.101  # of a swinging foot
+    push_m: float = 0.0145  # by which a stance leg is longer in its middle
+    inward_m: float = 0.0971  # by which feet are nearer to each other than hips
+    near_m: float = 0.0966  # by which a foot that comes down may be nearer to the other one than usual
+    ahead_m: float = 0.0169  # of a foot that comes down
+    sway_m: float = -0.1268  # of the hips over the feet
+    sway_phase: float = -0.0149
+    lead: float = (
+        0.8099  # by which what is aimed at exceeds the commanded velocity, to make up for what is lost
+    )
+    stride: float = 0.6759  # of the commanded one
+    turn: float = 0.7286
+    place_forward_s: float = 0.4326  # further out, per m/s too fast
+    place_forward_m: float = -0.3326  # ... per rad of pitch
+    place_left_s: float = 0.3592
+    place_left_m: float = 0.4341
+    hip_pitch: float = 0.8034  # of the stance hip, per rad of pitch
+    hip_pitch_s: float = 0.2869  # ... per rad/s
+    hip_roll: float = 1.8995
+    hip_roll_s: float = 0.4553
+    hip_out_rad: float = 0.3781
+    ankle_pitch: float = 1.155
+    ankle_pitch_s: float = 0.227
+    ankle_pitch_s_m: float = 1.2831  # rad per m/s too fast
+    ankle_roll: float = 0.3284
+    ankle_roll_s: float = -0.0149
+    ankle_roll_s_m: float = -0.5585
+
+
+class gait:  # a factory, named like its neighbours
+    """The scripted walker of a humanoid whose legs have six joints each.
+
+    Args:
+        env: this package's Walk, under position control.
+        gains: of `Gains`, to replace.
+
+    Raises:
+        Sim2RealError: an environment of another kind, or a gain that there is not.
+    """
+
+    def __init__(self, env: Any, **gains: float) -> None:
+        robot = env.unwrapped
+        names = [f"{side}_{joint}" for side, _ in SIDES for joint in JOINTS]
+        if getattr(robot, "control", None) != "position" or set(robot.joint_names) != set(names):
+            raise Sim2RealError(f"'gait' walks on joint targets of {', '.join(JOINTS)} of two legs only.")
+        for name in gains:
+            if name not in Gains.__dataclass_fields__:
+                raise Sim2RealError(
+                    f"'gait' has no gain '{name}'.{nearest(name, Gains.__dataclass_fields__)}"
+                )
+        self._gains = replace(Gains(), **gains)
+        self._sim, self._stance = robot.sim, robot.task.STANCE
+        self._period_s = robot.gait_period_s
+        self._command, self._clock = (robot.observation_terms[name] for name in ("command", "gait_phase"))
+        self._order = [names.index(joint) for joint in robot.joint_names]
+        self._unit, self._zero = np.array(robot.action_scale), np.array(robot.action_offset)
+        tree = robot.sim.robot.tree
+        poses = tree.link_poses(dict(zip(robot.joint_names, robot.default_pose, strict=True)))
+        at = {joint.name: poses[tree.index[joint.child]][:3, 3] for joint in tree.joints}
+        hip, knee, ankle = (at[f"left_{joint}"][[0, 2]] for joint in ("hip_pitch", "knee", "ankle_pitch"))
+        self._drop_m = float(at["left_hip_pitch"][2] - at["left_hip_roll"][2])
+        self._thigh_m, self._shank_m = float(np.hypot(*(knee - hip))), float(np.hypot(*(ankle - knee)))
+        self.reset()
+
+    def reset(self, seed: int | None = None) -> None:
+        """Stand with the feet side by side."""
+        self._standing = [True, True]
+        self._from = [(0.0, 0.0, 0.0)] * 2  # where the foot was at the beginning of its stance or swing
+        self._at = [(0.0, 0.0, 0.0)] * 2  # forward (m), left (m) and turned left (rad), relative to its hip
+
+    def __call__(self, observation: Array) -> Array:
+        """Return the next action."""
+        g = self._gains
+        want_forward, want_left, want_turn = observation[self._command].tolist()
+        want_forward, want_left = g.lead * want_forward, g.lead * want_left
+        sine, cosine = observation[self._clock].tolist()
+        clock = math.atan2(sine, cosine) / (2.0 * math.pi)
+        pitch, roll, pitch_rate, roll_rate, forward, left = self._state()
+        too_fast, too_left = forward - want_forward, left - want_left
+        sway_m = g.sway_m * math.sin(2.0 * math.pi * (clock + g.sway_phase))
+        targets: list[float] = []
+        before = tuple(self._at)
+        for i, (_, outward) in enumerate(SIDES):
+            phase = (clock + 0.5 * i) % 1.0
+            standing = phase < self._stance
+            if standing != self._standing[i]:
+                self._standing[i], self._from[i] = standing, self._at[i]
+            x, y, yaw = self._from[i]
+            if standing:
+                part, since_s = phase / self._stance, phase * self._period_s
+                x -= g.stride * want_forward * since_s
+                y -= want_left * since_s
+                yaw -= g.turn * want_turn * since_s
+                z = -g.height_m - g.push_m * math.sin(math.pi * part)
+            else:
+                part, half_s = (
+                    (phase - self._stance) / (1.0 - self._stance),
+                    0.5 * self._stance * self._period_s,
+                )
+                ahead = g.ahead_m + g.stride * want_forward * half_s
+                ahead += g.place_forward_s * too_fast + g.place_forward_m * pitch
+                aside = want_left * half_s + g.place_left_s * too_left + g.place_left_m * roll
+                other = before[1 - i][1]
+                aside = other + outward * max(outward * (aside - other), -g.near_m)
+                done = 0.5 - 0.5 * math.cos(math.pi * min(1.0, part / PLACED))
+                x += done * (ahead - x)
+                y += done * (aside - y)
+                yaw += done * (g.turn * want_turn * half_s - yaw)
+                z = -g.height_m + g.lift_m * math.sin(math.pi * part)
+            self._at[i] = x, y, yaw
+            hip_pitch, hip_roll, knee, ankle_pitch, ankle_roll = self._leg(
+                x, y + sway_m - outward * g.inward_m, z
+            )
+            if standing:
+                firm = min(1.0, 4.0 * part, 4.0 * (1.0 - part))  # while the weight is on it
+                hip_pitch += firm * (g.hip_pitch * pitch + g.hip_pitch_s * pitch_rate)
+                hip_roll += firm * (g.hip_roll * roll + g.hip_roll_s * roll_rate + outward * g.hip_out_rad)
+                ankle_pitch += firm * (
+                    g.ankle_pitch * pitch + g.ankle_pitch_s * pitch_rate + g.ankle_pitch_s_m * too_fast
+                )
+                ankle_roll += firm * (
+                    g.ankle_roll * roll + g.ankle_roll_s * roll_rate + g.ankle_roll_s_m * too_left
+                )
+            else:  # as if the base were level
+                hip_pitch -= pitch
+                hip_roll -= roll
+            targets += [hip_pitch, hip_roll, yaw, knee, ankle_pitch, ankle_roll]
+        action: Array = (np.array(targets)[self._order] - self._zero) / self._unit
+        return action.clip(-1.0, 1.0)
+
+    def _state(self) -> tuple[float, float, float, float, float, float]:
+        """Return pitch, roll, their rates, and forward and left velocity, in the frame of the heading."""
+        (cos_yaw, _, up_x), (sin_yaw, _, up_y), (_, _, up_z) = self._sim.base_in_world
+        size = math.hypot(cos_yaw, sin_yaw) or 1.0
+        cos_yaw, sin_yaw = cos_yaw / size, sin_yaw / size
+        (vx, vy, _), (wx, wy, _) = self._sim.base_velocity_m_s, self._sim.base_angular_velocity_rad_s
+        return (
+            math.atan2(cos_yaw * up_x + sin_yaw * up_y, up_z),
+            -math.atan2(cos_yaw * up_y - sin_yaw * up_x, up_z),
+            cos_yaw * wy - sin_yaw * wx,
+            cos_yaw * wx + sin_yaw * wy,
+            cos_yaw * vx + sin_yaw * vy,
+            cos_yaw * vy - sin_yaw * vx,
+        )
+
+    def _leg(self, x: float, y: float, z: float) -> tuple[float, float, float, float, float]:
+        """Return hip pitch and roll, knee, ankle pitch and roll that put a level foot near (x, y, z) from the hip."""
+        thigh, shank = self._thigh_m, self._shank_m
+        below = -z - self._drop_m
+        down = self._drop_m + math.hypot(y, below)
+        length = min(math.hypot(x, down), thigh + shank - 1e-4)
+        knee = math.pi - math.acos(_cosine((thigh**2 + shank**2 - length**2) / (2.0 * thigh * shank)))
+        lifted = math.atan2(x, down) + math.acos(
+            _cosine((thigh**2 + length**2 - shank**2) / (2.0 * thigh * length))
+        )
+        roll = math.atan2(y, below)
+        return -lifted, roll, knee, lifted - knee, -roll
+
+
+def _cosine(value: float) -> float:
+    return max(-1.0, min(1.0, value))

@@ -1,0 +1,198 @@
+"""Two finished studies of the same episodes, cell by cell: what got worse, beyond what luck explains."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+from sim2real.errors import Sim2RealError, nearest
+from sim2real.report.table import Array, Table
+from sim2real.stats import Difference, difference, holm, mean
+from sim2real.study.document import open_study
+from sim2real.study.store import Store
+from sim2real.study.study import Study
+
+ALPHA = 0.05
+ALL = "all conditions"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """One policy under one condition, after against before.
+
+    Attributes:
+        policy: Its label after.
+        condition: Its label, or `ALL` for the mean over the conditions of each episode.
+        before: Mean of the metric before.
+        after: Mean of the metric after.
+        change: After minus before on the same episodes.
+        failures: How many episodes more failed after than before.
+        same: Share of the episodes that are equal bit for bit.
+        adjusted_p: Its p value after Holm's method over all changes.
+        verdict: "worse", "better", or "" where nothing is shown.
+    """
+
+    policy: str
+    condition: str
+    before: float
+    after: float
+    change: Difference
+    failures: int
+    same: float
+    adjusted_p: float = math.nan
+    verdict: str = ""
+
+
+def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
+    """Return what changed between two finished studies that met the same episodes under the same conditions.
+
+    A change is "worse" if it is not luck (p below 0.05 after Holm's method over all cells, paired by episode
+    seed) and takes more than `margin` off the metric, or if more episodes failed.
+
+    Args:
+        before: A study's folder, or FOLDER:POLICY for one of its policies.
+        after: Another, or another policy. Policies are paired by label; one on each side are always a pair.
+        margin: The largest loss of the metric that does not matter.
+
+    Raises:
+        Sim2RealError: If they cannot be compared: unfinished, other episodes, nothing in common, or so few
+            episodes that no loss could show.
+    """
+    if not (margin >= 0 and math.isfinite(margin)):
+        raise Sim2RealError(
+            f"The margin is a loss of the metric that does not matter, 0 or more, not {margin}."
+        )
+    (old, old_store), (new, new_store) = _opened(before), _opened(after)
+    for name in ("env", "env_kwargs", "metric", "seed", "episodes", "max_steps"):
+        if getattr(old, name) != getattr(new, name):
+            raise Sim2RealError(
+                f"'{before}' and '{after}' did not meet the same episodes: {name} is "
+                f"{getattr(old, name)!r} and {getattr(new, name)!r}."
+            )
+    conditions = [label for label in old.conditions if new.conditions.get(label) == old.conditions[label]]
+    pairs = [(label, label) for label in old.policies if label in new.policies]
+    if len(old.policies) == len(new.policies) == 1:
+        pairs = [(next(iter(old.policies)), next(iter(new.policies)))]
+    if not pairs or len(conditions) < 2:
+        what = "policy" if not pairs else "condition but the nominal one"
+        raise Sim2RealError(
+            f"'{before}' and '{after}' have no {what} in common; FOLDER:POLICY names one policy."
+        )
+    least = min(
+        len(study.policies[label]) for pair in pairs for study, label in zip((old, new), pair, strict=True)
+    )
+    comparisons = len(pairs) * (len(conditions) + 1)
+    # The smallest p value of n paired episodes is 2^(1 - n), and Holm's method multiplies it.
+    if least == 1 and (enough := math.floor(2 + math.log2(comparisons / ALPHA))) > old.episodes:
+        raise Sim2RealError(
+            f"{old.episodes} episodes show no loss among {comparisons} comparisons, however large; "
+            f"run both with episodes={enough} or more."
+        )
+    first, second = Table(old, old_store), Table(new, new_store)
+    cells = [
+        cell
+        for mine, its in pairs
+        for cell in _cells(_Side(table=first, policy=mine), _Side(table=second, policy=its), conditions)
+    ]
+    adjusted = holm([cell.change.p_value for cell in cells])
+    return tuple(_judged(cell, float(p), margin) for cell, p in zip(cells, adjusted, strict=True))
+
+
+def _opened(target: str) -> tuple[Study, Store]:
+    """Return the study of FOLDER or of FOLDER:POLICY, and its records."""
+    folder, colon, label = target.rpartition(":") if not Path(target).is_dir() else (target, "", "")
+    study, store = open_study(folder or target)
+    if colon:
+        if label not in study.policies:
+            raise Sim2RealError(f"'{folder}' has no policy '{label}'.{nearest(label, study.policies)}")
+        study = replace(study, policies={label: study.policies[label]})
+    missing = len({trial.key for trial in study.trials()} - store.keys())
+    if missing:
+        raise Sim2RealError(
+            f"'{target}' is not finished: {missing} of {len(study.trials())} episodes are missing."
+        )
+    return study, store
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    """One policy of one study."""
+
+    table: Table
+    policy: str
+
+    @property
+    def runs(self) -> list[str]:
+        """What tells its training runs from others."""
+        return [file.sha256 for file in self.table.study.policies[self.policy]]
+
+    def values(self, conditions: Sequence[str]) -> Array:
+        """Return the metric (runs, episodes), the mean over conditions; NaN where any of them has none."""
+        found: Array = self.table.stacked(self.policy, tuple(conditions)).mean(1)
+        return found
+
+    def told(self, conditions: Sequence[str]) -> tuple[list[str | None], int]:
+        """Return what identifies each episode bit for bit, and how many failed."""
+        rows = [row for label in conditions for row in self.table.rows(self.policy, label)]
+        return [row["digest"] for row in rows], sum(row["status"] != "ok" for row in rows)
+
+
+def _cells(old: _Side, new: _Side, conditions: Sequence[str]) -> Iterator[Change]:
+    rate = old.table.study.metric in old.table.rates & new.table.rates
+    for label, counted in [*((label, [label]) for label in conditions), (ALL, conditions)]:
+        first, second = old.values(counted), new.values(counted)
+        (before, failed_before), (after, failed_after) = old.told(counted), new.told(counted)
+        same = sum(x == y is not None for x, y in zip(before, after, strict=False))
+        yield Change(
+            policy=new.policy,
+            condition=label,
+            before=float(mean(first, (0, 1))),
+            after=float(mean(second, (0, 1))),
+            change=difference(
+                second,
+                first,
+                old.table.rng(),
+                same_runs=old.runs == new.runs,
+                rate=rate and len(counted) == 1,
+            ),
+            failures=failed_after - failed_before,
+            same=same / len(after),
+        )
+
+
+def _judged(cell: Change, adjusted_p: float, margin: float) -> Change:
+    value, shown = cell.change.estimate.value, adjusted_p < ALPHA
+    worse = cell.failures > 0 or (shown and value < -margin)
+    verdict = "worse" if worse else "better" if shown and value > 0 else ""
+    return replace(cell, adjusted_p=adjusted_p, verdict=verdict)
+
+
+def write_junit(changes: Sequence[Change], path: Path, name: str) -> None:
+    """Write changes as a JUnit file, as continuous integration reads it: a case each, failed where worse.
+
+    Raises:
+        Sim2RealError: If the file cannot be written.
+    """
+    worse = sum(change.verdict == "worse" for change in changes)
+    suite = ElementTree.Element("testsuite", name=name, tests=str(len(changes)), failures=str(worse))
+    for change in changes:
+        case = ElementTree.SubElement(suite, "testcase", classname=change.policy, name=change.condition)
+        if change.verdict == "worse":
+            ElementTree.SubElement(case, "failure", message=sentence(change))
+        else:
+            ElementTree.SubElement(case, "system-out").text = sentence(change)
+    ElementTree.indent(suite)
+    try:
+        ElementTree.ElementTree(suite).write(path, encoding="utf-8", xml_declaration=True)
+    except OSError as error:
+        raise Sim2RealError(f"'{path}' cannot be written: {error.strerror or error}.") from error
+
+
+def sentence(change: Change) -> str:
+    """Say what changed."""
+    failed = f", {change.failures} more episodes failed" if change.failures > 0 else ""
+    return (
+        f"{change.before:.4g} before, {change.after:.4g} after: {change.change.estimate} "
+        f"(p = {change.adjusted_p:.2g} after Holm){failed}"
+    )

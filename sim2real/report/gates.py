@@ -1,0 +1,112 @@
+"""What may be said at all: which policies are competent, what acted, what was held out, what gave no number."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sim2real.perturb import HeldOutKind
+from sim2real.report.table import Table
+from sim2real.stats import Estimate, mean
+from sim2real.study.heldout import kind_in
+from sim2real.study.study import NOMINAL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Competence:
+    """What a policy does in the nominal world, and whether that is enough to speak of its robustness."""
+
+    policy: str
+    nominal: Estimate
+    required: float
+    runs: tuple[float, ...]  # the mean of every training run
+
+    @property
+    def passed(self) -> bool:
+        """Whether the metric reaches what the study asks for."""
+        return self.nominal.value >= self.required
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gate:
+    """A figure that is not shown, and why."""
+
+    kind: str
+    policy: str
+    condition: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failures:
+    """Trials that gave no number."""
+
+    expected: int
+    statuses: tuple[tuple[str, int], ...]
+    errors: tuple[tuple[str, int], ...]
+
+    @property
+    def without_number(self) -> int:
+        """How many trials are missing from every figure."""
+        return sum(count for status, count in self.statuses if status != "ok")
+
+
+def competence(table: Table, policy: str) -> Competence:
+    """Return what a policy does in the nominal world."""
+    values = table.values(policy, NOMINAL)
+    return Competence(
+        policy=policy,
+        nominal=table.estimate(values),
+        required=table.study.competent,
+        runs=tuple(float(run) for run in mean(values, axis=1)),
+    )
+
+
+def kind_of(table: Table, policy: str, label: str) -> HeldOutKind:
+    """Return how the condition relates to the training of a policy; one run that saw it is enough."""
+    study, condition = table.study, table.study.conditions[label]
+    kinds = [kind_in(study, run, condition, table.meta) for run in study.policies[policy]]
+    return next((kind for kind in ("in-distribution", "undeclared") if kind in kinds), kinds[0])
+
+
+def declared(table: Table, policy: str) -> bool:
+    """Tell whether every training run of a policy says what it was trained on."""
+    return all(run.seen is not None for run in table.study.policies[policy])
+
+
+def gates_of(
+    competence: Sequence[Competence],
+    kinds: dict[tuple[str, str], HeldOutKind],
+    unmoved: Sequence[tuple[str, str]],
+) -> tuple[Gate, ...]:
+    """Return what is not shown, and why: incompetent policies, what did not act, what is not held out."""
+    gates = []
+    for one in competence:
+        if not one.passed:
+            reason = (
+                "no nominal episode was recorded"
+                if not one.nominal.n_episodes
+                else "not competent at nominal"
+            )
+            gates.append(Gate(kind="competence", policy=one.policy, condition=NOMINAL, reason=reason))
+    for policy, label in unmoved:
+        reason = "every episode is bit-identical to its nominal one: the perturbation did not act"
+        gates.append(Gate(kind="no effect", policy=policy, condition=label, reason=reason))
+    for (policy, label), kind in kinds.items():
+        if kind == "in-distribution":
+            reason = "met in training, so not held out"
+            gates.append(Gate(kind="seen", policy=policy, condition=label, reason=reason))
+    for policy in {policy: None for (policy, _), kind in kinds.items() if kind == "undeclared"}:
+        reason = "what it was trained on is not declared, so nothing can be called held out"
+        gates.append(Gate(kind="undeclared", policy=policy, condition="", reason=reason))
+    return tuple(gates)
+
+
+def failures(table: Table) -> Failures:
+    """Count the trials that gave no number."""
+    statuses = table.statuses()
+    errors = Counter(row["error"] or row["status"] for row in table.rows() if row["status"] != "ok")
+    return Failures(
+        expected=statuses.total(),
+        statuses=tuple(sorted(statuses.items())),
+        errors=tuple(errors.most_common(8)),
+    )

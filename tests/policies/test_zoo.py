@@ -1,0 +1,44 @@
+"""The hands' policies that come with the studies: what each says of itself holds."""
+
+import csv
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from sim2real import policies
+from sim2real.study.rollout import Bench
+from sim2real.study.seeds import episode_seed
+from sim2real.study.trial import Trial
+
+ZOO = sorted((Path(__file__).parents[2] / "studies/policies/hands").glob("*.safetensors"))
+TARGETS = {"reach": 0.95, "push": 0.95, "grasp": 0.9}
+
+
+@pytest.mark.parametrize("path", ZOO, ids=lambda path: path.stem)
+def test_a_file_tells_what_it_is(path):
+    """Name, seed, what was seen, steps of its curve and success in nominal episodes agree, and it is small."""
+    task, kind, seed = path.stem.split("-")
+    contract = policies.file(path).contract
+    told = contract.training
+    with path.with_suffix(".csv").open() as file:
+        last = list(csv.DictReader(file))[-1]
+    assert (told["name"], f"seed{told['seed']}") == (f"{task}-{kind}", seed)
+    assert bool(*contract.seen) == (kind == "randomised")
+    assert int(last["steps"]) == told["steps"]
+    assert float(last["evaluated success"]) == told["evaluated success"] >= TARGETS[task]
+    assert path.stat().st_size < 300_000
+
+
+@pytest.mark.parametrize("path", [path for path in ZOO if "-seed0" in path.name], ids=lambda path: path.stem)
+def test_it_does_what_it_says(path):
+    """Of the first four episodes it was evaluated in, no more fail than a tenth makes likely: one."""
+    policy = policies.file(path)
+    told = policy.contract.training
+    where = {"env": told["env"], "env_kwargs": json.loads(told["env_kwargs"])}
+    bench = Bench()
+    rows = [bench.run(Trial(policy=policy, seed=episode_seed(0, k), **where)) for k in range(4)]
+    bench.close()
+    assert sum(row["success"] for row in rows) >= 3
+    assert all(math.isclose(row["duration_s"], 4.0) for row in rows)
