@@ -4,8 +4,8 @@
     sim2real run studies/locomotion.py published=PATH/motion.pt --trust    # beside a published policy
 
 The learnt walkers are those of `studies/training/walk.py`, three training runs each: `nominal` has seen commands only,
-`randomised` other worlds too, `constrained` the same and a price on wear. `scripted` is the controller they began as
-imitators of, which knows its true velocity. PATH holds Unitree's G1 policy (github.com/unitreerobotics/unitree_rl_gym,
+`randomised` other worlds too. `scripted` is the controller they began as imitators of, which knows its true velocity.
+PATH holds Unitree's G1 policy (github.com/unitreerobotics/unitree_rl_gym,
 deploy/pre_train/g1/motion.pt).
 """
 
@@ -67,7 +67,7 @@ UNSEEN = {
 
 
 def study(
-    episodes: int = 10,
+    episodes: int = 5,
     seed: int = 0,
     published: Path | None = None,
     contract: Path = HERE / "contracts" / "unitree_g1.toml",
@@ -75,8 +75,7 @@ def study(
 ) -> Study:
     """Build the study of the walkers under a folder, and of a published policy where one is given."""
     learnt = {
-        name: policies.glob(f"{trained}/{name}-seed*.safetensors")
-        for name in ("nominal", "randomised", "constrained")
+        name: policies.glob(f"{trained}/{name}-seed*.safetensors") for name in ("nominal", "randomised")
     }
     others = {"published": policies.file(published, contract=contract)} if published else {}
     return Study(
@@ -89,6 +88,6 @@ def study(
         constraints=(joint_position(), joint_velocity(), torque()),
         episodes=episodes,
         seed=seed,
-        metric="success",
-        competent=0.9,
+        metric="duration_s",  # until the fall; how well the command is kept is a metric beside it
+        competent=9.0,
     )
