@@ -14,9 +14,10 @@ $(READY): setup.cfg constraints.txt
 	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train,onnx,test]'
 	@touch $@
 
-study: $(READY)  ## Install, study a robot that stands and one that grasps, write runs/*/report.html
+study: $(READY)  ## Install, study a robot that stands, hands and walkers that were trained, write runs/*/report.html
 	$(RUN)sim2real run studies/quickstart.py
-	$(RUN)sim2real run studies/grasping.py episodes=5
+	$(RUN)sim2real run studies/grasping.py episodes=3
+	$(RUN)sim2real run studies/locomotion.py episodes=2
 
 test: $(READY)  ## Run the tests
 	$(RUN)python -m pytest

@@ -1,6 +1,7 @@
 """A study's numbers for other programs: every trial and every estimate as tables, and tables for papers."""
 
 import csv
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def trials(table: Table, store: Store) -> Iterator[Line]:
     for policy, run, condition, episode, trial in table.study.cells():
         if row := rows.get(trial.key):
             place = {"policy": policy, "run": run, "condition": condition, "episode": episode}
-            metrics = table.row(policy, condition, run, episode)["metrics"]
+            metrics = json.loads(row["metrics"] or "{}")
             told = {name: row[name] for name in row if name in outcomes}
             yield place | told | {name: metrics.get(name) for name in own}
 
