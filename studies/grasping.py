@@ -46,7 +46,8 @@ def study(episodes: int = 10, seed: int = 0, task: str = "Grasp") -> Study:
         question="Which training carries a hand through which worlds that it never met?",
         env=f"sim2real:sim2real/{task}-v0",
         env_kwargs={"control": "twist", "episode_s": ENOUGH_S[task]},
-        policies=scripts | {f"learnt, {label}": files for label, files in learnt.items()},
+        # The nominal ones come first: with them all others are compared.
+        policies={f"learnt, {label}": files for label, files in learnt.items()} | scripts,
         conditions=conditions,
         episodes=episodes,
         seed=seed,
