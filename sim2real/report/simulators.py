@@ -156,9 +156,10 @@ def _agreement(table: Table, policies: Sequence[str], labels: dict[str, str]) ->
 
     flat = np.moveaxis(data, -2, 0).reshape(runs, -1, table.study.episodes)
     one = len(policies) == 1
+    tau = bootstrap_estimate(flat, statistic, table.rng())
     return Agreement(
         policy=policies[0] if one else "",
-        tau=bootstrap_estimate(flat, statistic, table.rng()),
+        tau=replace(tau, low=max(tau.low, -1.0), high=min(tau.high, 1.0)),  # Student's interval may leave them
         things=len(labels) if one else len(policies),
     )
 
