@@ -159,7 +159,9 @@ def _agreement(table: Table, policies: Sequence[str], labels: dict[str, str]) ->
     tau = bootstrap_estimate(flat, statistic, table.rng())
     return Agreement(
         policy=policies[0] if one else "",
-        tau=replace(tau, low=max(tau.low, -1.0), high=min(tau.high, 1.0)),  # Student's interval may leave them
+        tau=replace(
+            tau, low=max(tau.low, -1.0), high=min(tau.high, 1.0)
+        ),  # Student's interval may leave them
         things=len(labels) if one else len(policies),
     )
 

@@ -14,7 +14,7 @@ from sim2real.report.table import Table
 from sim2real.search.region import Point, label
 from sim2real.stats import mean
 from sim2real.study import NOMINAL, Store, Study, run
-from sim2real.study.clusters import opened
+from sim2real.study.backends import opened
 
 
 class Measure:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
 from sim2real.stats import Estimate, Psychometric, looks, mean_estimate, rate_estimate, spent
-from sim2real.study.clusters import opened
+from sim2real.study.backends import opened
 from sim2real.study.rollout import Row
 from sim2real.study.runner import run
 from sim2real.study.store import COLUMNS, Store

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from sim2real.errors import Sim2RealError
+from sim2real.study.backends import opened
 from sim2real.study.check import check
-from sim2real.study.clusters import opened
 from sim2real.study.document import describe
 from sim2real.study.executors import process_name, run_trials, send
 from sim2real.study.rollout import Row, blank_row, one_line

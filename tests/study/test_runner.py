@@ -151,7 +151,7 @@ def test_a_plug_in_may_bring_an_executor(tmp_path, monkeypatch):
         return ThreadPoolExecutor(workers)
 
     monkeypatch.setattr(
-        "sim2real.study.clusters.plugin", lambda kind, name: {("executors", "grid"): grid}[kind, name]
+        "sim2real.study.backends.plugin", lambda kind, name: {("executors", "grid"): grid}[kind, name]
     )
     assert len(run(toy(), tmp_path, executor="grid", workers=3)) == 2
     assert asked == [3]
