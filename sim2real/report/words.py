@@ -144,7 +144,9 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         todo = next(one for one in figures.advice if one.policy == policy)  # of the same side
         sentences.append(f"To get further, {advise(todo)}.")
     elif any(line.policy == policy for curve in figures.curves for line in curve.lines):
-        sentences.append(f"No severity tested takes it below {share}.")
+        sentences.append(
+            f"None of its severity curves falls below {share}; what has one severity alone has no curve."
+        )
     if worst := figures.worst(policy):
         luck = probability(worst.adjusted_p)
         ties = sum(
