@@ -34,9 +34,7 @@ class Gains:
     ahead_m: float = 0.0169  # of a foot that comes down
     sway_m: float = -0.1268  # of the hips over the feet
     sway_phase: float = -0.0149
-    lead: float = (
-        0.8099  # by which what is aimed at exceeds the commanded velocity, to make up for what is lost
-    )
+    lead: float = 0.8099  # what is aimed at, as a share of the commanded velocity
     stride: float = 0.6759  # of the commanded one
     turn: float = 0.7286
     place_forward_s: float = 0.4326  # further out, per m/s too fast
