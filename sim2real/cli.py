@@ -207,15 +207,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     study, source = _study(arguments)
     with console(study.name) as progress:
-        options: dict[str, Any] = {
-            "workers": arguments.workers,
-            "executor": arguments.executor,
-            "trust": arguments.trust,
-            "progress": progress,
-            "timeout_s": arguments.timeout,
-            "retry": arguments.retry,
-            "source": source,
-        }
+        options = _how(arguments, progress, source) | {"retry": arguments.retry}
         if arguments.until is None:
             store = run(study, arguments.out, shard=arguments.shard, **options)
         elif arguments.shard == (1, 1):
@@ -243,14 +235,25 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plan(arguments: argparse.Namespace) -> int:
-    import os
+def _how(arguments: argparse.Namespace, progress: Any, source: Any) -> dict[str, Any]:
+    """Return how episodes are run, as every command that runs some says it."""
+    return {
+        "workers": arguments.workers,
+        "executor": arguments.executor,
+        "trust": arguments.trust,
+        "progress": progress,
+        "timeout_s": arguments.timeout,
+        "source": source,
+    }
 
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from sim2real.study.executors import cores
     from sim2real.study.load import load_study
     from sim2real.study.plan import plan
 
     study, _ = load_study(arguments.study, arguments.overrides)
-    workers = arguments.workers or os.cpu_count() or 1
+    workers = cores(arguments.workers)
     asked = {"trust": arguments.trust, "effect": arguments.effect, "spread": arguments.spread}
     found = plan(study, arguments.out, workers=workers, **asked)
     print(
@@ -285,12 +288,7 @@ def _threshold(arguments: argparse.Namespace) -> int:
             arguments.out,
             level=arguments.at,
             most=arguments.most,
-            workers=arguments.workers,
-            executor=arguments.executor,
-            trust=arguments.trust,
-            progress=progress,
-            timeout_s=arguments.timeout,
-            source=source,
+            **_how(arguments, progress, source),
         )
     table = [("policy", "run", "condition", "strength at which it falls to", f"{arguments.at:g}", "episodes")]
     for one in found:
@@ -367,16 +365,7 @@ def _searched(
     search, source = load_value(arguments.search, arguments.overrides, Search, "search")
     folder = arguments.out or Path("runs") / search.study.name
     with console(search.study.name) as progress:
-        found = find(
-            search,
-            folder,
-            workers=arguments.workers,
-            executor=arguments.executor,
-            trust=arguments.trust,
-            progress=progress,
-            timeout_s=arguments.timeout,
-            source=source,
-        )
+        found = find(search, folder, **_how(arguments, progress, source))
     return found, folder
 
 

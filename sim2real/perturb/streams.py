@@ -33,6 +33,19 @@ class Stream:
         return np.maximum(self._rng.random(shape), 2.0**-54)
 
 
+def next_episode(seed: int | None, before: tuple[int | None, int]) -> tuple[int, int]:
+    """Return the seed and the number of the episode that `reset(seed)` begins, given those of the one before.
+
+    A seed begins anew; without any the first seed is the operating system's.
+    """
+    known, number = before
+    if seed is not None:
+        return int(seed), 0
+    if known is None:
+        return int(np.random.SeedSequence().generate_state(1)[0]), 0
+    return known, number + 1
+
+
 class Draws:
     """The amount of one perturbation through an episode; this class serves what is drawn once an episode.
 

@@ -120,10 +120,8 @@ class gait:  # a factory, named like its neighbours
                 yaw -= g.turn * want_turn * since_s
                 z = -g.height_m - g.push_m * math.sin(math.pi * part)
             else:
-                part, half_s = (
-                    (phase - self._stance) / (1.0 - self._stance),
-                    0.5 * self._stance * self._period_s,
-                )
+                part = (phase - self._stance) / (1.0 - self._stance)
+                half_s = 0.5 * self._stance * self._period_s
                 ahead = g.ahead_m + g.stride * want_forward * half_s
                 ahead += g.place_forward_s * too_fast + g.place_forward_m * pitch
                 aside = want_left * half_s + g.place_left_s * too_left + g.place_left_m * roll
@@ -157,9 +155,8 @@ class gait:  # a factory, named like its neighbours
 
     def _state(self) -> tuple[float, float, float, float, float, float]:
         """Return pitch, roll, their rates, and forward and left velocity, in the frame of the heading."""
-        (cos_yaw, _, up_x), (sin_yaw, _, up_y), (_, _, up_z) = self._sim.base_in_world
-        size = math.hypot(cos_yaw, sin_yaw) or 1.0
-        cos_yaw, sin_yaw = cos_yaw / size, sin_yaw / size
+        cos_yaw, sin_yaw = self._sim.heading
+        (_, _, up_x), (_, _, up_y), (_, _, up_z) = self._sim.base_in_world
         (vx, vy, _), (wx, wy, _) = self._sim.base_velocity_m_s, self._sim.base_angular_velocity_rad_s
         return (
             math.atan2(cos_yaw * up_x + sin_yaw * up_y, up_z),

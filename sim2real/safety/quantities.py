@@ -181,14 +181,8 @@ def _action_rate(reader: Reader) -> Measure:
 
 
 def _tilt(reader: Reader) -> Measure:
-    sim = reader.sim("base_in_world", "gravity_direction")
-
-    def measure(step: Step) -> float:
-        (_, _, a), (_, _, b), (_, _, c) = sim.base_in_world
-        x, y, z = sim.gravity_direction
-        return math.acos(max(-1.0, min(1.0, -(a * x + b * y + c * z))))
-
-    return measure
+    sim = reader.sim("uprightness")
+    return lambda step: math.acos(max(-1.0, min(1.0, sim.uprightness)))
 
 
 def _depth(reader: Reader) -> Measure:

@@ -59,6 +59,7 @@ class Simulated(Protocol):
         clearance_m: height of the base above the ground under it.
         base_in_world: rows of the base's rotation.
         gravity_direction: unit vector in the world.
+        uprightness: cosine of the angle between the base's vertical axis and the true vertical.
         energy_j: sum of the absolute mechanical work since the reset.
     """
 
@@ -80,3 +81,6 @@ class Simulated(Protocol):
     base_in_world: tuple[Vector, Vector, Vector]
     gravity_direction: Vector
     energy_j: float
+
+    @property
+    def uprightness(self) -> float: ...  # noqa: D102 - see above

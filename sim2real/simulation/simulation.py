@@ -5,6 +5,7 @@ command ─► Actuators ─► engine ─► (true state) ─► Encoders, IMU 
                └───────────┴──────── parameters ────────┴───────────────┘
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
@@ -233,6 +234,20 @@ class Simulation:
         self.base_in_world = rotation_rows(*quaternion)
         self._contacts: list[tuple[int, float]] | None = None
         self._foot_states: list[tuple[Vector, Quaternion, Vector]] | None = None
+
+    @property
+    def heading(self) -> tuple[float, float]:
+        """Cosine and sine of the angle from the world's x axis to the base's, in the horizontal plane."""
+        (cosine, _, _), (sine, _, _), _ = self.base_in_world
+        size = math.hypot(cosine, sine) or 1.0
+        return cosine / size, sine / size
+
+    @property
+    def uprightness(self) -> float:
+        """Cosine of the angle between the base's vertical axis and the true vertical."""
+        (_, _, a), (_, _, b), (_, _, c) = self.base_in_world
+        x, y, z = self.gravity_direction
+        return -(a * x + b * y + c * z)
 
     @property
     def ground_contacts(self) -> list[tuple[int, float]]:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb.condition import Importable
 from sim2real.plugins import plugin, plugins
-from sim2real.study.executors import ONE_THREAD_EACH, InProcess, Processes, environment
+from sim2real.study.executors import ONE_THREAD_EACH, InProcess, Processes, cores, environment
 from sim2real.study.rollout import one_line
 
 T = TypeVar("T")
@@ -33,7 +33,7 @@ def opened(where: Executor | str | None, workers: int | None, folder: Path) -> O
     Raises:
         Sim2RealError: If there is no such executor, or it cannot be reached.
     """
-    count = workers or os.cpu_count() or 1
+    count = cores(workers)
     if isinstance(where, Executor):
         yield where, count
     elif where is None and workers == 0:
@@ -56,7 +56,7 @@ def processes(rest: str, workers: int | None, folder: Path) -> Opened:
     """Spawned processes of this machine."""
     if rest:
         raise Sim2RealError(f"--executor processes takes nothing after it, not ':{rest}'; see --workers.")
-    count = workers or os.cpu_count() or 1
+    count = cores(workers)
     with Processes(count) as place:
         yield place, count
 
@@ -73,7 +73,7 @@ def dask(rest: str, workers: int | None, folder: Path) -> Opened:
         try:
             where: Any = f"tcp:{rest}"
             if not rest:
-                count = workers or os.cpu_count() or 1
+                count = cores(workers)
                 where = stack.enter_context(distributed.LocalCluster(n_workers=count, **own))
             client = stack.enter_context(distributed.Client(where))
         except (OSError, ValueError, RuntimeError) as error:
@@ -99,7 +99,7 @@ def slurm(rest: str, workers: int | None, folder: Path) -> Opened:
         jobs.update_parameters(**{"name": "sim2real", **named})
     except (RuntimeError, ValueError, NameError, AssertionError) as error:
         raise Sim2RealError(f"Slurm cannot be used as 'slurm:{rest}': {one_line(error)}.") from error
-    count = workers or os.cpu_count() or 1
+    count = cores(workers)
     with _Jobs(jobs, 2 * count) as place:
         yield place, count
 
@@ -108,7 +108,7 @@ def slurm(rest: str, workers: int | None, folder: Path) -> Opened:
 def ray(rest: str, workers: int | None, folder: Path) -> Opened:
     """The Ray cluster at //HOST:PORT or in RAY_ADDRESS, or one of this machine's processes."""
     library = _library("ray", "ray")
-    count = workers or os.cpu_count() or 1
+    count = cores(workers)
     own = {} if rest or "RAY_ADDRESS" in os.environ else {"num_cpus": count, "include_dashboard": False}
     with ExitStack() as stack:
         if not library.is_initialized():

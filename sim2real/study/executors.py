@@ -70,6 +70,11 @@ def caught(function: Callable[..., T], *args: Any) -> T | Exception:
         return RuntimeError(traceback.format_exc())
 
 
+def cores(workers: int | None) -> int:
+    """Return how many processes to run: as many as asked for, or one per core of this machine."""
+    return workers or os.cpu_count() or 1
+
+
 def process_name() -> str:
     """Return what tells this process from all others that run now."""
     return f"{platform.node()} {os.getpid()}"

@@ -119,9 +119,7 @@ class Task(ABC):
     @property
     def uprightness(self) -> float:
         """Cosine of the angle between the base's vertical axis and the true vertical."""
-        (_, _, a), (_, _, b), (_, _, c) = self.sim.base_in_world
-        x, y, z = self.sim.gravity_direction
-        return -(a * x + b * y + c * z)
+        return self.sim.uprightness
 
     @property
     def fallen(self) -> bool:

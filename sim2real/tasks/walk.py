@@ -105,9 +105,7 @@ class Walk(Task):
     def rewards(self, target_change: Array) -> dict[str, float]:
         """Return the weighted terms of one control step."""
         sim, weights = self.sim, self.weights
-        (cos_yaw, _, _), (sin_yaw, _, _), _ = sim.base_in_world
-        size = math.hypot(cos_yaw, sin_yaw) or 1.0
-        cos_yaw, sin_yaw = cos_yaw / size, sin_yaw / size
+        cos_yaw, sin_yaw = sim.heading
         vx, vy, _ = sim.base_velocity_m_s
         forward, left = cos_yaw * vx + sin_yaw * vy, cos_yaw * vy - sin_yaw * vx
         roll_rate, pitch_rate, yaw_rate = sim.base_angular_velocity_rad_s

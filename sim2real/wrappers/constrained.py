@@ -11,7 +11,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb.streams import Stream
+from sim2real.perturb.streams import Stream, next_episode
 from sim2real.safety.constraint import Constraint
 from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
@@ -130,12 +130,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     ) -> tuple[Any, dict[str, Any]]:
         """Close the books of an episode that was cut off, and begin another."""
         self._close_books()
-        if seed is not None:
-            self._seed, self._episode = int(seed), 0
-        elif self._seed is None:
-            self._seed, self._episode = int(np.random.SeedSequence().generate_state(1)[0]), 0
-        else:
-            self._episode += 1
+        self._seed, self._episode = next_episode(seed, (self._seed, self._episode))
         self._chances = Stream(self._seed, self._episode, "constrained", self._depth)
         observation, info = self.env.reset(seed=seed, options=options)
         self._reader.begin()

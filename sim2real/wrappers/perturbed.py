@@ -17,7 +17,7 @@ from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, sho
 from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
-from sim2real.perturb.streams import Draws, draws
+from sim2real.perturb.streams import Draws, draws, next_episode
 
 Env = gym.Env[Any, Any]
 ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -150,12 +150,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         """Undo what the last episode changed, draw for this one, and reset."""
         if self._next is not None:
             self._adopt(self._next)
-        if seed is not None:
-            self._seed, self._episode = int(seed), 0
-        elif self._seed is None:
-            self._seed, self._episode = int(np.random.SeedSequence().generate_state(1)[0]), 0
-        else:
-            self._episode += 1
+        self._seed, self._episode = next_episode(seed, (self._seed, self._episode))
         for drawn in self._draws:
             drawn.start(self._seed, self._episode)
         self._running, self._told = True, {}
