@@ -2,6 +2,7 @@
 
     sim2real run studies/locomotion.py
     sim2real run studies/locomotion.py published=PATH/motion.pt --trust    # beside a published policy
+    sim2real run studies/locomotion.py:as_trained    # in worlds drawn as `randomised` met them, all at once
 
 The learnt walkers are those of `studies/training/walk.py`, three training runs each: `nominal` has seen commands only,
 `randomised` other worlds too. `scripted` is the controller they began as imitators of, which knows its true velocity.
@@ -9,6 +10,7 @@ PATH holds Unitree's G1 policy (github.com/unitreerobotics/unitree_rl_gym,
 deploy/pre_train/g1/motion.pt).
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from sim2real import Interval, Study, policies, set_to
@@ -26,6 +28,7 @@ from sim2real.perturb.catalogue import (
     slope,
 )
 from sim2real.safety import joint_position, joint_velocity, torque
+from sim2real.study.load import load_module
 
 HERE = Path(__file__).parent
 TRAINED = HERE / "policies" / "walk"
@@ -91,3 +94,10 @@ def study(
         metric="duration_s",  # until the fall; how well the command is kept is a metric beside it
         competent=9.0,
     )
+
+
+def as_trained(episodes: int = 20, seed: int = 0) -> Study:
+    """Build the study of the walkers in worlds drawn as in training, in which all perturbations come together."""
+    recipe = load_module(HERE / "training" / "walk.py")
+    worlds = {"commands": recipe.COMMANDS, "worlds of training": (*recipe.COMMANDS, *recipe.RANDOMISATION)}
+    return replace(study(episodes, seed), name="locomotion-as-trained", conditions=worlds)
