@@ -1,71 +1,77 @@
 """sim2real: will this policy survive the real world, what breaks it first, and did randomisation help?
 
-Importing this package loads no engine, no plotting, no torch and no wandb; making an environment does.
+Importing this package loads next to nothing, a name of it what the name needs, and making an environment an engine.
 """
 
-import gymnasium as _gym
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-from sim2real import policies
 from sim2real._version import __version__
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import (
-    At,
-    Choice,
-    Drift,
-    Integers,
-    Interval,
-    LogUniform,
-    Make,
-    Normal,
-    Outside,
-    Ramp,
-    Sine,
-    Square,
-    TruncatedNormal,
-    Uniform,
-    Wrap,
-    add,
-    causal_world,
-    clip,
-    corners,
-    delay,
-    hold,
-    joint_normal,
-    joint_samples,
-    jointly,
-    latin_hypercube,
-    of_kind,
-    one_at_a_time,
-    packer,
-    preset,
-    quantize,
-    scale,
-    set_to,
-    severities,
-    sobol,
-)
-from sim2real.robots import Robot
-from sim2real.safety import Constraint
-from sim2real.study import Reference, Study
-from sim2real.wrappers import Attributes, Bullet, Constrained, Mujoco, Perturbed, Shielded, discover
+from sim2real.registration import announce
 
-for _task, _episode_s in {"Stand": 10.0, "Walk": 10.0}.items():
-    _gym.register(
-        id=f"sim2real/{_task}-v0",
-        entry_point="sim2real.envs:RobotEnv",
-        kwargs={"task": _task.lower(), "episode_s": _episode_s},
+if TYPE_CHECKING:
+    from sim2real import policies
+    from sim2real.perturb import (
+        At,
+        Choice,
+        Drift,
+        Integers,
+        Interval,
+        LogUniform,
+        Make,
+        Normal,
+        Outside,
+        Ramp,
+        Sine,
+        Square,
+        TruncatedNormal,
+        Uniform,
+        Wrap,
+        add,
+        causal_world,
+        clip,
+        corners,
+        delay,
+        hold,
+        joint_normal,
+        joint_samples,
+        jointly,
+        latin_hypercube,
+        of_kind,
+        one_at_a_time,
+        packer,
+        preset,
+        quantize,
+        scale,
+        set_to,
+        severities,
+        sobol,
     )
-for _task, _episode_s in {
-    "Reach": 4.0, "Push": 10.0, "Grasp": 6.0, "Place": 10.0, "Stack": 20.0, "Insert": 15.0
-}.items():  # fmt: skip
-    _gym.register(
-        id=f"sim2real/{_task}-v0",
-        entry_point="sim2real.envs:RobotEnv",
-        kwargs={"task": _task.lower(), "episode_s": _episode_s, "physics_period_s": 0.004},
-    )
-_gym.register(
-    id="sim2real/Task-v0", entry_point="sim2real.envs:RobotEnv"
-)  # task="name", for those of plug-ins
+    from sim2real.robots import Robot
+    from sim2real.safety import Constraint
+    from sim2real.study import Reference, Study
+    from sim2real.wrappers import Attributes, Bullet, Constrained, Mujoco, Perturbed, Shielded, discover
+
+announce()
+
+_ROOMS = ("perturb", "policies", "robots", "safety", "study", "wrappers")
+"""Where the names below are from; a room is entered when somebody asks for one of its names."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return import_module(f"{__name__}.{name}")
+    for room in _ROOMS if name in __all__ else ():
+        if hasattr(module := import_module(f"{__name__}.{room}"), name):
+            globals()[name] = value = getattr(module, name)
+            return value
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})  # for those who look for names before asking for one
+
 
 __all__ = [
     "At",

@@ -2,10 +2,22 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import NamedTuple
 
 
 class Sim2RealError(ValueError):
     """An input that cannot be used, told in one sentence; the command line turns it into exit code 2."""
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at: what, what is so or one sentence on what is wrong, and whether it fits.
+
+    `fits` is None where there is something to know but nothing to judge.
+    """
+
+    about: str
+    said: str
+    fits: bool | None = True
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

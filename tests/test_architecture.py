@@ -19,6 +19,7 @@ ALLOWED = {
     "_version": set(),
     "errors": set(),
     "plugins": {"errors"},
+    "registration": set(),
     "scaffold": {"errors"},
     "perturb": BASE,
     "safety": BASE,
@@ -39,7 +40,8 @@ ALLOWED = {
     "search": STUDY | {"report", "search"},
     "training": STUDY | {"training"},
     "testing": WRAPPERS,
-    "cli": STUDY | SIMULATION | {"sinks", "report", "search", "training", "scaffold", "cli"},
+    "cli": STUDY | SIMULATION | {"sinks", "report", "search", "training", "scaffold", "doctor", "cli"},
+    "doctor": STUDY | SIMULATION | {"testing", "doctor"},
     "__main__": {"cli"},
 }
 HEAVY = ("pybullet", "mujoco", "torch", "wandb", "matplotlib", "stable_baselines3", "onnx", "onnxruntime")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from gymnasium import spaces
 
-from sim2real.errors import Sim2RealError, nearest
+from sim2real.errors import Finding, Sim2RealError, nearest
 
 if TYPE_CHECKING:
     from sim2real.policies.contract import Contract
@@ -48,7 +48,9 @@ class ContractBinding:
     """A contract resolved against one unwrapped environment, in float32; made by `Contract.bind`."""
 
     def __init__(self, contract: Contract, env: Any) -> None:
-        _check_robot(contract, env)
+        for finding in compare(contract, env):
+            if not finding.fits:
+                raise Sim2RealError(finding.said)
         self._names, size = contract.outputs or contract.joints, contract.action_size
         known = env.action_names if contract.outputs else env.joint_names
         # For each action of the environment, and for each joint, its place in the policy.
@@ -160,39 +162,60 @@ def _history(contract: Contract) -> tuple[np.ndarray | None, np.ndarray]:
     return window, np.concatenate(recent)
 
 
-def _check_robot(contract: Contract, env: Any) -> None:
-    """Raise one sentence about the first thing that the policy and the environment see differently."""
+def compare(contract: Contract, env: Any) -> Iterator[Finding]:
+    """Hold a contract against an unwrapped environment, term by term; the first that does not fit stops a binding.
+
+    What only tells whether a contract is likely, and not whether it can be followed, is left to `sim2real doctor`.
+    """
     name = type(env).__name__
     needs = ["joint_names", "observation_terms", "control_period_s", "control"]
     for attribute in (
         needs + ["use_gains"] * (contract.kp is not None) + ["action_names"] * bool(contract.outputs)
     ):
         if not hasattr(env, attribute):
-            raise Sim2RealError(f"The policy's contract needs '{attribute}', which {name} does not have.")
-    if contract.control != env.control:
-        raise Sim2RealError(f"The policy commands {contract.control}, but {name} expects {env.control}.")
+            sentence = f"The policy's contract needs '{attribute}', which {name} does not have."
+            yield Finding(attribute, sentence, False)
+            return
+
+    def held(about: str, fits: bool, said: str, wrong: str) -> Finding:
+        return Finding(about, said if fits else wrong, fits)
+
+    control = f"The policy commands {contract.control}, but {name} expects {env.control}."
+    yield held("control", contract.control == env.control, contract.control, control)
     periods = [("control period", contract.control_period_s, env.control_period_s)]
     if contract.gait_period_s is not None and getattr(env, "gait_period_s", None) is not None:
         periods.append(("gait period", contract.gait_period_s, env.gait_period_s))
     for what, policy_s, env_s in periods:
-        if not math.isclose(policy_s, env_s, rel_tol=1e-6):
-            raise Sim2RealError(f"The policy's {what} is {policy_s:g} s, but that of {name} is {env_s:g} s.")
+        wrong = f"The policy's {what} is {policy_s:g} s, but that of {name} is {env_s:g} s."
+        yield held(what, math.isclose(policy_s, env_s, rel_tol=1e-6), f"{policy_s:g} s", wrong)
     for joint in contract.joints:
         if joint not in env.joint_names:
             hint = nearest(joint, env.joint_names)
-            raise Sim2RealError(f"The policy commands the joint '{joint}', which {name} does not.{hint}")
+            wrong = f"The policy commands the joint '{joint}', which {name} does not.{hint}"
+            yield Finding("joints", wrong, False)
     for joint in env.joint_names:
         if joint not in contract.joints:
-            raise Sim2RealError(f"{name} actuates the joint '{joint}', which the policy does not command.")
-    if contract.outputs and set(contract.outputs) != set(env.action_names):
+            wrong = f"{name} actuates the joint '{joint}', which the policy does not command."
+            yield Finding("joints", wrong, False)
+    if set(contract.joints) == set(env.joint_names):
+        order = "in" if contract.joints == tuple(env.joint_names) else "not in"
+        told = f"{len(contract.joints)}, {order} the order of {name}, into which they are put by name"
+        yield Finding("joints", told)
+    if contract.outputs:
         stated, known = ", ".join(contract.outputs), ", ".join(env.action_names)
-        raise Sim2RealError(f"The policy puts out {stated}, but the actions of {name} are {known}.")
+        wrong = f"The policy puts out {stated}, but the actions of {name} are {known}."
+        yield held("outputs", set(contract.outputs) == set(env.action_names), stated, wrong)
     for term in contract.observation:
         if term.term == "previous_action":
             continue
+        about = f"observation '{term.term}'"
         if term.term not in env.observation_terms:
             hint = nearest(term.term, env.observation_terms)
-            raise Sim2RealError(f"The policy reads '{term.term}', which {name} does not observe.{hint}")
+            wrong = f"The policy reads '{term.term}', which {name} does not observe.{hint}"
+            yield Finding(about, wrong, False)
+            continue
         size = len(range(*env.observation_terms[term.term].indices(math.prod(env.observation_space.shape))))
-        if size != term.size:
-            raise Sim2RealError(f"The policy reads {term.size} values of '{term.term}', {name} has {size}.")
+        wrong = f"The policy reads {term.size} values of '{term.term}', {name} has {size}."
+        told = f"{size} values" + f", the last {term.history} of each" * (term.history > 1)
+        told += ", each with its scale" if isinstance(term.scale, tuple) else f", times {term.scale:g}"
+        yield held(about, size == term.size, told, wrong)

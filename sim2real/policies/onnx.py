@@ -15,7 +15,8 @@ class OnnxPolicy:
     """A network whose first input is the observation and whose first output is the action.
 
     Further inputs are recurrent state: zero at reset, then fed from the further outputs in the same order, as
-    rsl_rl exports an LSTM (`obs, h_in, c_in` to `actions, h_out, c_out`).
+    rsl_rl exports an LSTM (`obs, h_in, c_in` to `actions, h_out, c_out`). `contract` is what a file written by `save`
+    carries.
 
     Raises:
         Sim2RealError: a file written by `save` that no longer computes its golden pair.
@@ -30,9 +31,12 @@ class OnnxPolicy:
         first, *states = self._session.get_inputs()
         self._input = first.name
         self._states = {s.name: [size if isinstance(size, int) else 1 for size in s.shape] for s in states}
+        self.contract: Contract | None = None
         self.reset()
         if record := self._session.get_modelmeta().custom_metadata_map.get("sim2real"):
-            x, y = json.loads(record)["golden"]
+            told = json.loads(record)
+            self.contract = Contract.from_dict(told["contract"])
+            x, y = told["golden"]
             if not np.allclose(self(x), y, rtol=TOLERANCE, atol=TOLERANCE):
                 raise Sim2RealError("The ONNX policy does not compute its golden output.")
 

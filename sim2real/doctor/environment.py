@@ -1,0 +1,108 @@
+"""Whether an environment can be made, be seen, and keeps the laws without which perturbations mean nothing."""
+
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import groupby, takewhile, zip_longest
+
+import numpy as np
+
+from sim2real.errors import Finding, Sim2RealError
+from sim2real.study.rollout import Env, Where, make, one_line
+from sim2real.testing import check_parameters, check_perturbed
+from sim2real.wrappers import discover
+from sim2real.wrappers.perturbed import control_period_s
+
+PARAMETERS_S = 15.0
+"""Wall-clock time in which parameters are held to their promises, unless all are."""
+
+STEPS = 20
+"""Of each episode that shows whether a parameter does."""
+
+
+def check_environment(place: Where, everything: bool = False) -> Iterator[Finding]:
+    """Make an environment, look at it, and hold it to the laws of `sim2real.testing`.
+
+    Args:
+        place: which environment.
+        everything: hold every parameter to its promises, not as many as go into `PARAMETERS_S`.
+    """
+    try:
+        env = make(place)
+    except Sim2RealError as error:
+        yield Finding("environment", str(error), False)
+        return
+    try:
+        period_s = control_period_s(env)
+        every = f", every {period_s:g} s" if period_s else ""
+        spaces = (
+            f"{type(one).__name__}{one.shape or ''}" for one in (env.observation_space, env.action_space)
+        )
+        yield Finding("environment", f"{' to '.join(spaces)}{every}")
+        yield _picture(place, env)
+        yield _law("perturbations", partial(check_perturbed, partial(make, place), parameters=discover))
+        yield from _parameters(env, everything)
+    finally:
+        env.close()
+
+
+def _picture(place: Where, env: Env) -> Finding:
+    if "rgb_array" not in env.metadata.get("render_modes", ()):
+        return Finding("picture", "there is no render mode 'rgb_array', so reports show no films", None)
+    try:
+        seen = make(place, render_mode="rgb_array")
+        seen.reset(seed=0)
+        frame = np.asarray(seen.render())
+        seen.close()
+    except Exception as error:
+        return Finding("picture", f"cannot be rendered: {one_line(error)}", False)
+    if frame.ndim != 3 or frame.shape[-1] != 3:
+        said = f"has the shape {frame.shape}, where (height, width, 3) is right."
+        return Finding("picture", said, False)
+    height, width, _ = frame.shape
+    if (frame == frame[0, 0]).all():
+        return Finding("picture", f"is {width} × {height} points of one colour: nothing is rendered.", False)
+    return Finding("picture", f"{width} × {height} points")
+
+
+def _law(about: str, law: Callable[[], object]) -> Finding:
+    """Return whether a law of `sim2real.testing` holds, or how it is broken."""
+    try:
+        law()
+    except AssertionError as error:
+        return Finding(about, f"break a law: {error}", False)
+    except Exception as error:
+        return Finding(about, f"cannot be tried: {one_line(error)}", False)
+    return Finding(about, "repeatable, reversible, and nothing at zero strength")
+
+
+def _parameters(env: Env, everything: bool) -> Iterator[Finding]:
+    table = discover(env)
+    names = _in_turn(table.names())
+    if not names:
+        yield Finding("parameters", "there are none; signals can be perturbed all the same", None)
+        return
+    end_s = math.inf if everything else time.monotonic() + PARAMETERS_S
+    tried, silent = 0, []
+    for name in takewhile(lambda name: time.monotonic() < end_s, names):
+        tried += 1
+        try:
+            probes = check_parameters(env, parameters=table, names=[name], steps=STEPS, must_show=False)
+        except Exception as error:
+            said = str(error) if isinstance(error, AssertionError) else one_line(error)
+            yield Finding(f"parameter '{name}'", said, False)
+        else:
+            if set(probes[name].first_steps) <= {None}:
+                silent.append(name)
+    rest = "" if tried == len(names) else f" of {len(names)}; --all tries the others"
+    yield Finding("parameters", f"{tried}{rest}")
+    if silent:
+        said = f"{', '.join(silent)}: nothing to see of them in {STEPS} steps of random actions alone"
+        yield Finding("parameters", said, None)
+
+
+def _in_turn(names: Iterable[str]) -> list[str]:
+    """Return names of all kinds early: the first of each group ("ground", "left_knee"), then the second of each."""
+    groups = [list(group) for _, group in groupby(sorted(names), lambda name: name.partition(".")[0])]
+    return [name for row in zip_longest(*groups) for name in row if name is not None]
