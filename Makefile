@@ -2,9 +2,10 @@ PYTHON ?= python3.11
 VENV   := .venv
 RUN    := $(VENV)/bin/
 READY  := $(VENV)/.ready
+PAGES  := $(VENV)/.pages
 
 .DEFAULT_GOAL := help
-.PHONY: help study test check slow benchmark wheel clean
+.PHONY: help study test check slow benchmark docs wheel clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +34,13 @@ slow: $(READY)  ## Run the tests that take minutes
 
 benchmark: $(READY)  ## Measure the performance targets as ratios within one run
 	OMP_NUM_THREADS=1 $(RUN)python -m pytest tests/benchmarks --benchmark-enable --benchmark-sort=name
+
+$(PAGES): $(READY)
+	$(RUN)pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@
+
+docs: $(PAGES)  ## Build the documentation into build/docs/
+	$(RUN)sphinx-build -W --keep-going -q -b html docs build/docs
 
 wheel: $(READY)  ## Build a wheel into dist/
 	$(RUN)python -m build --wheel

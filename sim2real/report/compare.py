@@ -6,14 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.report.table import Array, Table
-from sim2real.stats import Difference, difference, holm, mean
+from sim2real.stats import Difference, difference, episodes_to_test, holm, mean
 from sim2real.study.document import open_study
 from sim2real.study.store import Store
 from sim2real.study.study import Study
 
-ALPHA = 0.05
 ALL = "all conditions"
 
 
@@ -48,7 +50,7 @@ def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
     """Return what changed between two finished studies that met the same episodes under the same conditions.
 
     A change is "worse" if it is not luck (p below 0.05 after Holm's method over all cells, paired by episode
-    seed) and takes more than `margin` off the metric, or if more episodes failed.
+    seed, and an interval without 0) and takes more than `margin` off the metric, or if more episodes failed.
 
     Args:
         before: A study's folder, or FOLDER:POLICY for one of its policies.
@@ -79,12 +81,9 @@ def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
         raise Sim2RealError(
             f"'{before}' and '{after}' have no {what} in common; FOLDER:POLICY names one policy."
         )
-    least = min(
-        len(study.policies[label]) for pair in pairs for study, label in zip((old, new), pair, strict=True)
-    )
     comparisons = len(pairs) * (len(conditions) + 1)
-    # The smallest p value of n paired episodes is 2^(1 - n), and Holm's method multiplies it.
-    if least == 1 and (enough := math.floor(2 + math.log2(comparisons / ALPHA))) > old.episodes:
+    # A gate that cannot close is none: here the interval alone must not do.
+    if (enough := episodes_to_test(comparisons)) > old.episodes:
         raise Sim2RealError(
             f"{old.episodes} episodes show no loss among {comparisons} comparisons, however large; "
             f"run both with episodes={enough} or more."
@@ -93,7 +92,9 @@ def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
     cells = [
         cell
         for mine, its in pairs
-        for cell in _cells(_Side(table=first, policy=mine), _Side(table=second, policy=its), conditions)
+        for cell in _cells(
+            _Side(table=first, policy=mine), _Side(table=second, policy=its), conditions, comparisons
+        )
     ]
     adjusted = holm([cell.change.p_value for cell in cells])
     return tuple(_judged(cell, float(p), margin) for cell, p in zip(cells, adjusted, strict=True))
@@ -107,11 +108,9 @@ def _opened(target: str) -> tuple[Study, Store]:
         if label not in study.policies:
             raise Sim2RealError(f"'{folder}' has no policy '{label}'.{nearest(label, study.policies)}")
         study = replace(study, policies={label: study.policies[label]})
-    missing = len({trial.key for trial in study.trials()} - store.keys())
-    if missing:
-        raise Sim2RealError(
-            f"'{target}' is not finished: {missing} of {len(study.trials())} episodes are missing."
-        )
+    wanted = {cell.trial.key for cell in study.cells()}
+    if missing := len(wanted - store.keys()):
+        raise Sim2RealError(f"'{target}' is not finished: {missing} of {len(wanted)} episodes are missing.")
     return study, store
 
 
@@ -132,18 +131,27 @@ class _Side:
         found: Array = self.table.stacked(self.policy, tuple(conditions)).mean(1)
         return found
 
-    def told(self, conditions: Sequence[str]) -> tuple[list[str | None], int]:
-        """Return what identifies each episode bit for bit, and how many failed."""
-        rows = [row for label in conditions for row in self.table.rows(self.policy, label)]
-        return [row["digest"] for row in rows], sum(row["status"] != "ok" for row in rows)
+    def digests(self, conditions: Sequence[str]) -> NDArray[np.bytes_]:
+        """Return what identifies each episode bit for bit (runs, conditions × episodes)."""
+        return np.hstack([self.table.digests(self.policy, label) for label in conditions])
+
+    def failed(self, conditions: Sequence[str]) -> int:
+        """Return how many episodes gave no number."""
+        counts = (
+            int(self.table.recorded(self.policy, label).sum())
+            - len(self.table.texts("status", self.policy, label))
+            for label in conditions
+        )
+        return sum(counts)
 
 
-def _cells(old: _Side, new: _Side, conditions: Sequence[str]) -> Iterator[Change]:
+def _cells(old: _Side, new: _Side, conditions: Sequence[str], comparisons: int) -> Iterator[Change]:
     rate = old.table.study.metric in old.table.rates & new.table.rates
     for label, counted in [*((label, [label]) for label in conditions), (ALL, conditions)]:
         first, second = old.values(counted), new.values(counted)
-        (before, failed_before), (after, failed_after) = old.told(counted), new.told(counted)
-        same = sum(x == y is not None for x, y in zip(before, after, strict=False))
+        before, after = old.digests(counted), new.digests(counted)
+        runs = min(len(before), len(after))
+        same = int(((before[:runs] == after[:runs]) & (after[:runs] != b"")).sum())
         yield Change(
             policy=new.policy,
             condition=label,
@@ -154,15 +162,18 @@ def _cells(old: _Side, new: _Side, conditions: Sequence[str]) -> Iterator[Change
                 first,
                 old.table.rng(),
                 same_runs=old.runs == new.runs,
-                rate=rate and len(counted) == 1,
+                rate=rate,
+                conditions=len(counted),
+                comparisons=comparisons,
+                span=old.table.span(),
             ),
-            failures=failed_after - failed_before,
-            same=same / len(after),
+            failures=new.failed(counted) - old.failed(counted),
+            same=same / after.size,
         )
 
 
 def _judged(cell: Change, adjusted_p: float, margin: float) -> Change:
-    value, shown = cell.change.estimate.value, adjusted_p < ALPHA
+    value, shown = cell.change.estimate.value, cell.change.shown(adjusted_p)
     worse = cell.failures > 0 or (shown and value < -margin)
     verdict = "worse" if worse else "better" if shown and value > 0 else ""
     return replace(cell, adjusted_p=adjusted_p, verdict=verdict)

@@ -68,7 +68,7 @@ def challenges(table: Table, policy: str, held: Sequence[tuple[str, str]]) -> Ch
     hazard, metric = _hazard(table)
     stacked = table.stacked(policy, labels) if labels else None
     rate = table.study.metric in table.rates
-    shielded = any(row["interventions"] for row in table.rows(policy))
+    shielded = table.occurs("interventions", policy)
     tested = (NOMINAL, *table.perturbed)
     return Challenges(
         policy=policy,
@@ -127,14 +127,14 @@ def _hazard(table: Table) -> tuple[str, str]:
         ("cost", "constraint cost per episode"),
         ("violations", "constraint violations per episode"),
     ):
-        if any(row[metric] for row in table.rows()):
+        if table.occurs(metric):
             return words, metric
     return "episodes that end early without success", ""
 
 
 def _hazard_estimate(table: Table, policy: str, labels: Sequence[str], metric: str) -> Estimate:
     if metric:
-        return mean_estimate(mean(table.stacked(policy, tuple(labels), metric), axis=1), table.rng())
+        return table.estimate(mean(table.stacked(policy, tuple(labels), metric), axis=1), metric)
     ended = [table.ended_early(policy, label) for label in labels]
     return rate_estimate(mean(np.stack(ended, axis=1), axis=1))
 
@@ -160,7 +160,15 @@ def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Pri
         return mean(table.stacked(label, labels, metric), axis=1)
 
     def against(metric: str) -> Difference:
-        return difference(averaged(policy, metric), averaged(bare, metric), table.rng(), same_runs=True)
+        return difference(
+            averaged(policy, metric),
+            averaged(bare, metric),
+            table.rng(),
+            same_runs=True,
+            rate=metric in table.rates,
+            conditions=len(labels),
+            span=table.span(metric),
+        )
 
     share = averaged(policy, "interventions") / averaged(policy, "length")
     return Price(
@@ -168,7 +176,7 @@ def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Pri
         bare=bare,
         shields=tuple(shield.name for shield in table.study.policies[policy][0].shields),
         perturbed=labels != (NOMINAL,),
-        interventions=mean_estimate(share, table.rng()),
+        interventions=mean_estimate(share, table.rng()).clipped(0.0, 1.0),
         success=against("success"),
         returns=against("return"),
         bare_return=float(np.nanmean(averaged(bare, "return"))),

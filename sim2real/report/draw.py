@@ -224,18 +224,18 @@ def reach(below: Reach | None, above: Reach | None) -> str:
     )
 
 
-def bars(first: Estimate, total: Estimate) -> str:
-    """Return a Sobol index as bars from 0 to 1: what is decided alone, over what is decided with all others."""
+def bars(full: float, pale: float, ends: tuple[float, float] | None = None) -> str:
+    """Return a full bar over a pale one, both from 0 to 1, and the interval of the pale one; "" if either is NaN."""
 
     def place(value: float) -> float:
         return round(4 + 112 * min(1.0, max(0.0, value)), 1)
 
-    if not (math.isfinite(first.value) and math.isfinite(total.value)):
+    if not (math.isfinite(full) and math.isfinite(pale)):
         return ""
+    between = f'<path class="tick" d="M{place(ends[0])} 7H{place(ends[1])}"/>' if ends else ""
     return (
         '<svg class="bars" viewBox="0 0 120 14" aria-hidden="true"><path class="track" d="M4 13H116"/>'
-        f'<path class="total" d="M4 7H{place(total.value)}"/><path d="M4 7H{place(first.value)}"/>'
-        f'<path class="tick" d="M{place(total.low)} 7H{place(total.high)}"/></svg>'
+        f'<path class="total" d="M4 7H{place(pale)}"/><path d="M4 7H{place(full)}"/>{between}</svg>'
     )
 
 

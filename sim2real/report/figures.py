@@ -19,10 +19,13 @@ from sim2real.report.heldout import (
     profiles,
     squares,
 )
+from sim2real.report.modes import Mode, modes
 from sim2real.report.response import Response, responses
 from sim2real.report.samples import Sample, samples
 from sim2real.report.sensitivity import Sensitivity, sensitivities
 from sim2real.report.table import Table
+from sim2real.report.thresholds import Threshold, thresholds
+from sim2real.report.worst import Search, searched
 from sim2real.stats import Estimate
 
 NUMBERS = 5_000
@@ -57,6 +60,10 @@ class Figures:
     prices: tuple[Price, ...]
     responses: tuple[Response, ...]
     sensitivities: tuple[Sensitivity, ...]
+    search: Search | None
+    modes: tuple[Mode, ...]
+    level: float  # of success, at the thresholds
+    thresholds: tuple[Threshold, ...]
     failures: Failures
     cells: tuple[Cell, ...]
     samples: tuple[Sample, ...]
@@ -112,6 +119,7 @@ def figures(table: Table, numbers: float = NUMBERS) -> Figures:
         and np.isfinite(table.values(*pair)).any()
     ]
     rows = held_out(table, held, kinds)
+    level, found = thresholds(table)
     return Figures(
         competence=competent,
         gates=gates_of(competent, kinds, unmoved),
@@ -126,6 +134,10 @@ def figures(table: Table, numbers: float = NUMBERS) -> Figures:
         efficiencies=efficiencies(table, passed, held),
         responses=responses(table, passed),
         sensitivities=sensitivities(table),
+        search=searched(table),
+        modes=modes(table),
+        level=level,
+        thresholds=found,
         prices=tuple(prices(table)),
         failures=failures(table),
         cells=tuple(_cell(table, policy, label, metrics) for policy, label in cells),

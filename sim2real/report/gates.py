@@ -1,6 +1,5 @@
 """What may be said at all: which policies are competent, what acted, what was held out, what gave no number."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -104,9 +103,8 @@ def gates_of(
 def failures(table: Table) -> Failures:
     """Count the trials that gave no number."""
     statuses = table.statuses()
-    errors = Counter(row["error"] or row["status"] for row in table.rows() if row["status"] != "ok")
     return Failures(
         expected=statuses.total(),
         statuses=tuple(sorted(statuses.items())),
-        errors=tuple(errors.most_common(8)),
+        errors=tuple(table.errors().most_common(8)),
     )

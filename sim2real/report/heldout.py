@@ -33,6 +33,11 @@ class HeldOut:
     adjusted_p: float
     endings: tuple[tuple[str, int], ...]
 
+    @property
+    def shown(self) -> bool:
+        """Whether it differs from nominal by more than luck among all conditions of the policy."""
+        return self.to_nominal.shown(self.adjusted_p)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -78,12 +83,19 @@ def held_out(
     table: Table, held: Sequence[tuple[str, str]], kinds: dict[tuple[str, str], HeldOutKind]
 ) -> tuple[HeldOut, ...]:
     """Return a row per policy and condition, the p values of each policy adjusted over its conditions."""
+    counts = Counter(policy for policy, _ in held)
     differences = [
-        _difference(table, table.values(policy, label), table.values(policy, NOMINAL), same_runs=True)
+        _difference(
+            table,
+            table.values(policy, label),
+            table.values(policy, NOMINAL),
+            same_runs=True,
+            comparisons=counts[policy],
+        )
         for policy, label in held
     ]
     adjusted = np.full(len(held), np.nan)
-    for policy in {policy for policy, _ in held}:
+    for policy in counts:
         mine = [index for index, (its_policy, _) in enumerate(held) if its_policy == policy]
         adjusted[mine] = holm([differences[index].p_value for index in mine])
     return tuple(
@@ -104,8 +116,7 @@ def held_out(
 
 def endings(table: Table, policy: str, label: str) -> tuple[tuple[str, int], ...]:
     """Count how the episodes of a cell ended, most frequent first; "" is the end of the time."""
-    rows = table.rows(policy, label)
-    return tuple(Counter(row["termination"] or "" for row in rows if row["status"] == "ok").most_common())
+    return tuple(Counter(table.texts("termination", policy, label).tolist()).most_common())
 
 
 def comparisons_of(
@@ -126,7 +137,7 @@ def comparisons_of(
                     first=first,
                     second=second,
                     nominal=_difference(table, *nominal, same_runs=same),
-                    held_out=_difference(table, *averages, same_runs=same, averaged=True),
+                    held_out=_difference(table, *averages, same_runs=same, conditions=len(common)),
                     conditions=len(common),
                     declared=declared(table, first) and declared(table, second),
                 )
@@ -140,10 +151,19 @@ def _difference(
     second: NDArray[np.float64],
     *,
     same_runs: bool,
-    averaged: bool = False,
+    conditions: int = 1,
+    comparisons: int = 1,
 ) -> Difference:
-    rate = table.study.metric in table.rates and not averaged
-    return difference(first, second, table.rng(), same_runs=same_runs, rate=rate)
+    return difference(
+        first,
+        second,
+        table.rng(),
+        same_runs=same_runs,
+        rate=table.study.metric in table.rates,
+        conditions=conditions,
+        comparisons=comparisons,
+        span=table.span(),
+    )
 
 
 def squares(table: Table, policies: Sequence[str], kinds: Mapping[Pair, HeldOutKind]) -> tuple[Square, ...]:

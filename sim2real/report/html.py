@@ -1,5 +1,6 @@
 """From numbers to one HTML file that needs nothing but a browser."""
 
+import base64
 import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from sim2real.report import draw, words
-from sim2real.report.clips import Replay, film
+from sim2real.report.clips import BUDGET_BYTES, Replay, film
 from sim2real.report.curves import KEPT, SeverityCurve, grouped
 from sim2real.report.figures import Figures, figures
 from sim2real.report.gates import Gate
@@ -20,6 +21,7 @@ from sim2real.report.response import ANSWERED, Response
 from sim2real.report.simulators import Elsewhere, elsewhere
 from sim2real.report.simulators_page import section
 from sim2real.report.table import Table
+from sim2real.report.worst import Search
 from sim2real.study.replay import replay as play
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -79,9 +81,11 @@ def render(
         rate=rate,
         metric=words.plain(study.metric),
         swatches={policy: Markup(draw.swatch(index)) for index, policy in enumerate(study.policies)},
-        interval=lambda estimate, mark=None: Markup(draw.interval(estimate, limits, mark)),
+        interval=lambda estimate, mark=None, ends=limits: Markup(draw.interval(estimate, ends, mark)),
         reach=lambda below, above: Markup(draw.reach(below, above)),
-        bars=lambda first, total: Markup(draw.bars(first, total)),
+        bars=lambda *places: Markup(draw.bars(*places)),
+        search_limits=_search_limits(numbers.search),
+        search_clip=_clip(table.path, numbers.search) if replay else "",
         kept=KEPT,
         answered=ANSWERED,
         fragile=sorted(numbers.curves, key=_share),
@@ -171,6 +175,23 @@ def _response(one: Response, table: Table) -> Markup:
     metric = words.plain(one.metric)
     alt = f"{metric} achieved against {one.command} commanded. The numbers are in the table below."
     return Markup(draw.response(one, tuple(table.study.policies), metric=f"{metric}, achieved", alt=alt))
+
+
+def _search_limits(search: Search | None) -> tuple[float, float]:
+    """Return the ends of the axis on which the points of a search are drawn: zero, the limit, and all of them."""
+    points = search.points if search else ()
+    known = [0.0, search.fails_below if search else 1.0]
+    known += [end for point in points if point.fresh for end in (point.fresh.low, point.fresh.high)]
+    known = [*filter(math.isfinite, known)]
+    return min(known), max(known)
+
+
+def _clip(folder: Path, search: Search | None) -> str:
+    """Return the clip of a search as a data URI, "" where there is none or it is too large for a page."""
+    path = folder / search.clip if search and search.clip else None
+    if path is None or not path.is_file() or path.stat().st_size > BUDGET_BYTES / 4:
+        return ""
+    return f"data:image/gif;base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _limits(table: Table, numbers: Figures, metric: str) -> tuple[float, float]:

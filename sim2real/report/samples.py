@@ -47,9 +47,9 @@ def samples(table: Table, rows: Sequence[HeldOut]) -> tuple[Sample, ...]:
                     condition=row.condition,
                     run=run,
                     episode=episode,
-                    trial=table.trials[place],
-                    digest=record["digest"] or "",
-                    ending=record["termination"] or "",
+                    trial=table.trial(*place),
+                    digest=record["digest"],
+                    ending=record["termination"],
                     value=float(values[run, episode]),
                 )
             )

@@ -1,11 +1,10 @@
 """Which perturbations matter, and which interact: the Sobol indices that a search left beside the records."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sim2real.errors import Sim2RealError
+from sim2real.report import beside
 from sim2real.report.table import Table
 from sim2real.stats import Estimate
 
@@ -40,21 +39,16 @@ def sensitivities(table: Table) -> tuple[Sensitivity, ...]:
     Raises:
         Sim2RealError: If the file cannot be read.
     """
-    path = table.path / FILE
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        labels = {axis["name"]: axis["label"] for axis in found["region"]}
-        return tuple(
-            _sensitivity(policy, metric, told, labels, int(found["points"]))
-            for policy, metrics in found["policies"].items()
-            for metric, told in metrics.items()
-        )
-    except FileNotFoundError:
-        return ()
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Sim2RealError(
-            f"'{path}' does not hold sensitivities: {error!r}; move it away or make it again."
-        ) from error
+    return beside.read(table.path / FILE, "sensitivities", _sensitivities) or ()
+
+
+def _sensitivities(found: Mapping[str, Any]) -> tuple[Sensitivity, ...]:
+    labels = {axis["name"]: axis["label"] for axis in found["region"]}
+    return tuple(
+        _sensitivity(policy, metric, told, labels, int(found["points"]))
+        for policy, metrics in found["policies"].items()
+        for metric, told in metrics.items()
+    )
 
 
 def _sensitivity(
@@ -64,8 +58,8 @@ def _sensitivity(
         Axis(
             name=name,
             what=labels[name],
-            first=_estimate(first, points),
-            total=_estimate(told["total"][name], points),
+            first=beside.estimate(first, points),
+            total=beside.estimate(told["total"][name], points),
         )
         for name, first in told["first"].items()
     )
@@ -74,16 +68,6 @@ def _sensitivity(
         metric=metric,
         points=points,
         axes=tuple(sorted(axes, key=lambda axis: -axis.total.value)),
-        pairs=tuple((*pair["between"], _estimate(pair, points)) for pair in told["pairs"]),
+        pairs=tuple((*pair["between"], beside.estimate(pair, points)) for pair in told["pairs"]),
         sentence=told["sentence"],
     )
-
-
-def _estimate(told: Mapping[str, float | None], points: int) -> Estimate:
-    """Return an index with its interval; a null is NaN, and then there is no interval."""
-    value, low, high = (
-        float("nan") if (end := told[name]) is None else end for name in ("value", "low", "high")
-    )
-    if not low <= value <= high:
-        low, high, points = value, value, 0
-    return Estimate(value=value, low=low, high=high, n_episodes=points)

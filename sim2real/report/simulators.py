@@ -30,6 +30,11 @@ class Pair:
     change: Difference  # from here to there, paired by episode
     adjusted_p: float
 
+    @property
+    def shown(self) -> bool:
+        """Whether the two differ by more than luck among all conditions of the policy."""
+        return self.change.shown(self.adjusted_p)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
@@ -115,7 +120,15 @@ def _pairs(table: Table, policy: str, labels: dict[str, str]) -> list[Pair]:
     rate = table.study.metric in table.rates
     values = {label: table.values(policy, label) for pair in labels.items() for label in pair}
     changes = [
-        difference(values[there], values[here], table.rng(), same_runs=True, rate=rate)
+        difference(
+            values[there],
+            values[here],
+            table.rng(),
+            same_runs=True,
+            rate=rate,
+            comparisons=len(labels),
+            span=table.span(),
+        )
         for here, there in labels.items()
     ]
     adjusted = holm([change.p_value for change in changes])
@@ -159,9 +172,7 @@ def _agreement(table: Table, policies: Sequence[str], labels: dict[str, str]) ->
     tau = bootstrap_estimate(flat, statistic, table.rng())
     return Agreement(
         policy=policies[0] if one else "",
-        tau=replace(
-            tau, low=max(tau.low, -1.0), high=min(tau.high, 1.0)
-        ),  # Student's interval may leave them
+        tau=tau.clipped(-1.0, 1.0),  # Student's interval may leave them
         things=len(labels) if one else len(policies),
     )
 

@@ -55,7 +55,7 @@ def sentences(world: Elsewhere, metric: str, rate: bool) -> Iterator[str]:
     """Say how far the two agree, policy by policy."""
     for policy in dict.fromkeys(pair.policy for pair in world.pairs):
         pairs = [pair for pair in world.pairs if pair.policy == policy and pair.change.estimate.n_episodes]
-        apart = [pair.condition for pair in pairs if pair.adjusted_p < 0.05]
+        apart = [pair.condition for pair in pairs if pair.shown]
         named = f": {', '.join(apart)}" if len(apart) <= NAMED else ", bold in the table"
         told = f", and differs by more than luck in {len(apart)}{named}" if apart else ""
         largest = max(pairs, key=lambda pair: abs(pair.change.estimate.value), default=None)

@@ -3,29 +3,39 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError, nearest
+from sim2real.perturb import makes
 from sim2real.stats import Estimate, mean_estimate, rate_estimate
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
 from sim2real.study.trial import Trial
 
 Array = NDArray[np.float64]
-Row = Mapping[str, Any]
+Indices = NDArray[np.intp]
+Kind = TypeVar("Kind", bound=np.generic)
+Place = tuple[str, str, int, int]
+"""Policy, condition, run and episode of a trial."""
 
 OUTCOMES = ("success", "return", "length", "duration_s", "cost", "violations", "interventions")
 COUNTS = {"cost", "violations", "interventions"}  # zero where nothing counts
-_READ = ("status", "error", "termination", "digest", *OUTCOMES)
+TEXTS = ("status", "error", "termination")
+UNBOUNDED = (-math.inf, math.inf)
+_HEX = "S32"  # of keys and digests
+_OK = 1  # the place of this status among all texts
 
 
 class Table:
     """Every trial of a study beside its row; what is missing or failed is NaN.
+
+    A row takes some hundred bytes: numbers lie in arrays, texts that rows share are held once, and trials are made
+    again where one is asked for.
 
     Args:
         study: What was asked.
@@ -43,73 +53,161 @@ class Table:
         self.trust = " --trust" if any(file.needs_trust for file in files) else ""
         # Where a reader has the folder, not where it was when the report was written.
         self.folder = "/".join(store.folder.parts[-2 if store.folder.parts[-2:-1] == ("runs",) else -1 :])
-        self._rows: dict[tuple[str, str], dict[tuple[int, int], Row | None]] = {
-            (policy, condition): {} for policy in study.policies for condition in study.conditions
+        self._shapes = {policy: (len(runs), study.episodes) for policy, runs in study.policies.items()}
+        self._starts: dict[tuple[str, str], int] = {}
+        size = 0
+        for policy, shape in self._shapes.items():
+            for condition in study.conditions:
+                self._starts[policy, condition] = size
+                size += math.prod(shape)
+        self._columns: dict[str, Array] = defaultdict(lambda: np.full(size, np.nan))
+        self._words: dict[str, int] = {"": 0, "ok": _OK}
+        self._codes = {name: np.zeros(size, np.int32) for name in TEXTS}
+        self._digests = np.zeros(size, _HEX)
+        self._planned, self._recorded = np.zeros((2, size), bool)
+        self._read(store)
+        self._said = np.array([*self._words], object)
+        self.metrics = self._named()
+        self.rates = {"success"} | {
+            name
+            for name in self.metrics
+            if name not in OUTCOMES and np.isin(self._known(name), (0.0, 1.0)).all()
         }
-        self.trials: dict[tuple[str, str, int, int], Trial] = {}
-        found = {
-            row["key"]: {name: row[name] for name in _READ} | {"metrics": json.loads(row["metrics"] or "{}")}
-            for row in store.rows()
-        }
-        for policy, run, condition, episode, trial in study.cells():
-            self.trials[policy, condition, run, episode] = trial
-            self._rows[policy, condition][run, episode] = found.get(trial.key)
-        self._arrays = {cell: self._columns(*cell) for cell in self._rows}
-        spans: dict[str, set[float]] = defaultdict(
-            set
-        )  # the ends of each metric, and a value that is no outcome
-        for name, values in (item for columns in self._arrays.values() for item in columns.items()):
-            known = values[np.isfinite(values)]
-            spans[name] |= {float(known.min()), float(known.max()), *known[(known != 0) & (known != 1)][:1]}
-        asked = (set(OUTCOMES) - COUNTS) | {study.metric}
-        own = sorted(spans.keys() - set(OUTCOMES))
-        outcomes = (name for name in OUTCOMES if spans[name] - (set() if name in asked else {0.0}))
-        self.metrics = (*outcomes, *own)
+        self.bounds = self._bounds()
         if self.metrics and study.metric not in self.metrics:
             raise Sim2RealError(
                 f"No record has the metric '{study.metric}'.{nearest(study.metric, self.metrics)}"
             )
-        self.rates = {"success"} | {name for name in own if spans[name] <= {0.0, 1.0}}
+
+    def _read(self, store: Store) -> None:
+        """Put every row of the store at the places of its trial."""
+        keys = np.zeros(len(self._planned), _HEX)
+        for policy, run, condition, episode, trial in self.study.cells():
+            keys[self._starts[policy, condition] + run * self.study.episodes + episode] = trial.key
+        self._planned = keys != b""
+        order = np.argsort(keys, kind="stable")
+        keys = keys[order]
+        for batch in store.batches("key", "digest", *TEXTS, "metrics", *OUTCOMES):
+            key, digest, *columns = zip(*batch, strict=True)
+            first, end = (np.searchsorted(keys, np.array(key, _HEX), side) for side in ("left", "right"))
+            # Trials of the same content have one row, and a row may be of another study.
+            count = end - first
+            rows = np.repeat(np.arange(len(key)), count)
+            places = order[first[rows] + np.arange(len(rows)) - np.repeat(count.cumsum() - count, count)]
+            self._recorded[places] = True
+            self._digests[places] = np.array([one or "" for one in digest], _HEX)[rows]
+            for name, texts in zip(TEXTS, columns, strict=False):
+                codes = [self._words.setdefault(one or "", len(self._words)) for one in texts]
+                self._codes[name][places] = np.array(codes, np.int32)[rows]
+            good = self._codes["status"][places] == _OK
+            rows, places = rows[good], places[good]
+            metrics = [json.loads(text or "{}") for text in columns[len(TEXTS)]]
+            for name in dict.fromkeys(chain.from_iterable(metrics)):
+                self._put(name, [one.get(name) for one in metrics], rows, places)
+            for name, values in zip(OUTCOMES, columns[len(TEXTS) + 1 :], strict=True):
+                self._put(name, values, rows, places)
+
+    def _put(self, name: str, values: Sequence[Any], rows: Indices, places: Indices) -> None:
+        """Put the finite numbers among the values of some rows at their places."""
+        numbers = [float(value) if isinstance(value, int | float) else math.nan for value in values]
+        found = np.array(numbers)[rows]
+        known = np.isfinite(found)
+        if known.any():
+            self._columns[name][places[known]] = found[known]
+
+    def _known(self, name: str) -> Array:
+        """Return all numbers of a metric (n,)."""
+        values = self._columns[name]
+        return values[np.isfinite(values)]
+
+    def _named(self) -> tuple[str, ...]:
+        """Return the metrics there are; of what is counted, that of which there is any."""
+        own = sorted(self._columns.keys() - set(OUTCOMES))
+        asked = (set(OUTCOMES) - COUNTS) | {self.study.metric}
+        outcomes = [
+            name for name in OUTCOMES if name in self._columns and (name in asked or self.occurs(name))
+        ]
+        return (*outcomes, *own)
+
+    def _bounds(self) -> dict[str, tuple[float, float]]:
+        """Return between which values metrics lie by what they are, where that is known."""
+        found = dict.fromkeys(self.rates, (0.0, 1.0))
+        for name in self.metrics:
+            if name.endswith("_share"):
+                found[name] = (0.0, 1.0)
+            elif name in ("violations", "interventions") or name.endswith("_violations"):
+                found[name] = (0.0, math.inf)
+        # What nothing ended ran to the end of its time, if all such episodes took as long and none took longer.
+        ran_out = (self._codes["status"] == _OK) & (self._codes["termination"] == 0)
+        declared = {"length": self.study.max_steps, "duration_s": self.study.env_kwargs.get("episode_s")}
+        if any("episode_s" in makes(condition) for condition in self.study.conditions.values()):
+            declared.pop("duration_s")
+        for name in {"length", "duration_s"} & set(self.metrics):
+            values = self._columns[name]
+            longest, full = float(np.nanmax(values)), values[ran_out & np.isfinite(values)]
+            told = declared.get(name)
+            if full.size and math.isclose(float(full.min()), longest):
+                found[name] = (0.0, longest)
+            elif isinstance(told, int | float) and longest <= told:
+                found[name] = (0.0, float(told))
+            else:
+                found[name] = (0.0, math.inf)
+        return found
 
     @property
     def perturbed(self) -> tuple[str, ...]:
         """The labels of all conditions but the nominal one."""
         return tuple(label for label in self.study.conditions if label != NOMINAL)
 
-    def rows(self, policy: str | None = None, condition: str | None = None) -> list[Row]:
-        """Return the recorded rows of one policy, of one condition, or of both."""
-        return [
-            row
-            for (its_policy, its_condition), cell in self._rows.items()
-            if policy in (None, its_policy) and condition in (None, its_condition)
-            for row in cell.values()
-            if row is not None
-        ]
+    def trial(self, policy: str, condition: str, run: int, episode: int) -> Trial:
+        """Return a trial of the study."""
+        return self.study.trial(policy, run, condition, episode)
 
-    def row(self, policy: str, condition: str, run: int, episode: int) -> Row:
-        """Return the row of a trial that was run.
+    def row(self, policy: str, condition: str, run: int, episode: int) -> dict[str, str]:
+        """Return the texts of a trial's row: how it ended, and the digest of all that happened.
 
         Raises:
-            KeyError: If it was not.
+            KeyError: If the trial was not run.
         """
-        row = self._rows[policy, condition][run, episode]
-        if row is None:
+        place = self._starts[policy, condition] + run * self.study.episodes + episode
+        if not self._recorded[place]:
             raise KeyError((policy, condition, run, episode))
-        return row
+        told = {name: self._said[codes[place]] for name, codes in self._codes.items()}
+        return told | {"digest": self._digests[place].decode()}
 
     def values(self, policy: str, condition: str, metric: str | None = None) -> Array:
         """Return a metric (runs, episodes), the study's own by default; not to be written to."""
-        return self._arrays[policy, condition][metric or self.study.metric]
+        name = metric or self.study.metric
+        if name not in self._columns:
+            return np.full(self._shapes[policy], np.nan)
+        return self._cell(self._columns[name], policy, condition)
 
-    def _columns(self, policy: str, condition: str) -> dict[str, Array]:
-        """Return every metric of a cell, NaN where the row has none or it is not finite."""
-        shape = len(self.study.policies[policy]), self.study.episodes
-        columns: dict[str, Array] = defaultdict(lambda: np.full(shape, np.nan))
-        for place, row in self._rows[policy, condition].items():
-            if row is not None and row["status"] == "ok":
-                for name, value in _numbers(row):
-                    columns[name][place] = value
-        return columns
+    def texts(self, name: str, policy: str, condition: str) -> NDArray[np.object_]:
+        """Return one of `TEXTS` of every trial that gave numbers (n,), run by run."""
+        codes, status = (self._cell(self._codes[one], policy, condition) for one in (name, "status"))
+        found: NDArray[np.object_] = self._said[codes[status == _OK]]
+        return found
+
+    def recorded(self, policy: str, condition: str) -> NDArray[np.bool_]:
+        """Return which trials have a row (runs, episodes)."""
+        return self._cell(self._recorded, policy, condition)
+
+    def digests(self, policy: str, condition: str) -> NDArray[np.bytes_]:
+        """Return what identifies every episode bit for bit (runs, episodes), empty where that is unknown."""
+        return self._cell(self._digests, policy, condition)
+
+    def occurs(self, metric: str, policy: str | None = None) -> bool:
+        """Tell whether a metric is other than 0 anywhere, or in any trial of a policy."""
+        labels = self.study.policies if policy is None else (policy,)
+        cells = (
+            self.values(label, condition, metric) for label in labels for condition in self.study.conditions
+        )
+        return any(np.nan_to_num(values).any() for values in cells)
+
+    def _cell(self, column: NDArray[Kind], policy: str, condition: str) -> NDArray[Kind]:
+        """Return the part of a column that is of one cell (runs, episodes)."""
+        start, shape = self._starts[policy, condition], self._shapes[policy]
+        return column[start : start + math.prod(shape)].reshape(shape)
 
     def stacked(self, policy: str, conditions: tuple[str, ...], metric: str | None = None) -> Array:
         """Return a metric (runs, conditions, episodes), NaN in episodes that not all of the conditions are played in.
@@ -118,15 +216,20 @@ class Table:
         """
         values = np.stack([self.values(policy, condition, metric) for condition in conditions], axis=1)
         for condition in self.study.only.get(policy, {}).keys() & set(conditions):
-            played = {episode for _, episode in self._rows[policy, condition]}
-            values[..., [episode for episode in range(values.shape[-1]) if episode not in played]] = np.nan
+            values[..., ~self._cell(self._planned, policy, condition).any(0)] = np.nan
         return values
 
     def estimate(self, values: Array, metric: str | None = None) -> Estimate:
         """Estimate the mean of a metric, the study's own by default, from values (runs, episodes)."""
-        if (metric or self.study.metric) in self.rates:
+        name = metric or self.study.metric
+        if name in self.rates:
             return rate_estimate(values)
-        return mean_estimate(values, self.rng())
+        return mean_estimate(values, self.rng()).clipped(*self.bounds.get(name, UNBOUNDED))
+
+    def span(self, metric: str | None = None) -> float:
+        """Return the largest difference there can be in a metric, infinite where that is not known."""
+        low, high = self.bounds.get(metric or self.study.metric, UNBOUNDED)
+        return high - low
 
     def rng(self) -> np.random.Generator:
         """Return the generator of every interval: the same, so that no number depends on the others."""
@@ -134,34 +237,29 @@ class Table:
 
     def acted(self, policy: str, condition: str) -> bool:
         """Tell whether any episode under the condition differed from the nominal one with the same seed."""
-        here, there = (
-            {
-                place: row["digest"]
-                for place, row in self._rows[policy, label].items()
-                if row and row["digest"]
-            }
-            for label in (condition, NOMINAL)
-        )
-        both = here.keys() & there.keys()
-        return not both or any(here[place] != there[place] for place in both)
+        here, there = self.digests(policy, condition), self.digests(policy, NOMINAL)
+        both = (here != b"") & (there != b"")
+        return bool(not both.any() or (here != there)[both].any())
 
     def ended_early(self, policy: str, condition: str) -> Array:
         """Return 1 where an episode ended before its time without success, else 0 (runs, episodes)."""
-        ended = self.values(policy, condition, "success").copy()
-        for place, row in self._rows[policy, condition].items():
-            if row is not None and row["status"] == "ok":
-                ended[place] = float(bool(row["termination"]) and not row["success"])
-        return ended
+        status, ending = (
+            self._cell(self._codes[name], policy, condition) for name in ("status", "termination")
+        )
+        success = self.values(policy, condition, "success")
+        early = (ending > 0) & ~(success > 0)
+        return np.where(status == _OK, early.astype(float), success)
 
     def statuses(self) -> Counter[str]:
         """Count the trials by status; "missing" ones have no row."""
-        return Counter(
-            row["status"] if row else "missing" for cell in self._rows.values() for row in cell.values()
-        )
+        codes, counts = np.unique(self._codes["status"][self._recorded], return_counts=True)
+        found = Counter(dict(zip(self._said[codes], counts.tolist(), strict=True)))
+        if missing := int((self._planned & ~self._recorded).sum()):
+            found["missing"] = missing
+        return found
 
-
-def _numbers(row: Row) -> Iterator[tuple[str, float]]:
-    """Return the finite numbers of a row: its outcomes, and the metrics of its environment."""
-    for name, value in chain(row["metrics"].items(), ((name, row[name]) for name in OUTCOMES)):
-        if isinstance(value, int | float) and math.isfinite(value):
-            yield name, float(value)
+    def errors(self) -> Counter[str]:
+        """Count what went wrong in the trials that gave no number."""
+        failed = self._recorded & (self._codes["status"] != _OK)
+        codes = np.where(self._codes["error"] > 0, self._codes["error"], self._codes["status"])[failed]
+        return Counter(self._said[codes].tolist())

@@ -11,6 +11,8 @@ from sim2real.report.curves import KEPT, Reach
 from sim2real.report.figures import Figures
 from sim2real.report.heldout import Comparison
 from sim2real.report.severity import Family
+from sim2real.report.thresholds import Threshold
+from sim2real.report.worst import Point, Search
 from sim2real.stats import Difference, Estimate
 from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
@@ -195,18 +197,108 @@ def crossing(one: Advice) -> str:
 def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> str:
     """Say whether one policy is more robust than another, and at what price."""
     trained = "was trained on" if one.declared else "is known to have been trained on"
-    gain, p = one.held_out.estimate, one.held_out.p_value
-    verdict = f"No difference shows between {one.second} and {one.first}"
-    if p < 0.05:
-        verdict = f"{one.second} is {'more' if gain.value > 0 else 'less'} robust than {one.first}"
     price = f"{change(one.nominal, rate)} in the nominal world ({probability(one.nominal.p_value)})"
     told = {mine.policy: mine.steps for mine in figures.challenges if mine.steps}
     if one.first in told and one.second in told:
         price += f", and {steps(told[one.second])} training steps against {steps(told[one.first])}"
+    gain = one.held_out
+    few = ""
+    if 0 < gain.episodes < gain.needed:
+        few = f", judged by the interval: an exact test takes {gain.needed} episodes, not {gain.episodes}"
     return (
-        f"{verdict} under what neither {trained}: {plain(metric)} {change(one.held_out, rate)} over "
-        f"{one.conditions} conditions on the same episodes ({probability(p)}). The price: {price}."
+        f"{verdict(one)} under what neither {trained}: {plain(metric)} {change(gain, rate)} over "
+        f"{one.conditions} conditions on the same episodes ({probability(gain.p_value)}{few}). The price: {price}."
     )
+
+
+def verdict(one: Comparison) -> str:
+    """Say whether a policy is more robust than another, and so where test and interval do not agree."""
+    gain = one.held_out
+    more = f"{one.second} is {'more' if gain.estimate.value > 0 else 'less'} robust than {one.first}"
+    if gain.shown():
+        return more
+    if gain.apart or gain.significant():
+        ways = ("the interval leaves 0 out", "the test finds none")
+        if not gain.apart:
+            ways = ("the interval holds 0", "the test finds a difference")
+        return f"Whether {more} is open, since {ways[0]} and {ways[1]},"
+    return f"No difference shows between {one.second} and {one.first}"
+
+
+def searched(one: Search, rate: bool = False) -> list[str]:
+    """Say where a search made a policy fail, and how little that takes."""
+    metric, worst, smallest = plain(one.metric), one.point("worst"), one.point("smallest")
+    many = "perturbations" if len(one.axes) > 1 else "perturbation"
+    sentences = [
+        f"{one.policy} fails ({metric} below {number(one.fails_below, rate)}) at {one.failing or 'none'} of "
+        f"{one.tried} points in a region of {len(one.axes)} {many}."
+    ]
+    if smallest:
+        sentences.append(f"It takes no more than {amounts(one, smallest)}{_anew(smallest, rate)}.")
+    if worst:
+        sentences.append(f"The worst found is {amounts(one, worst)}{_anew(worst, rate)}.")
+    if smallest:
+        sentences.append(
+            "The smallest stands at the edge of failing by design, so on fresh episodes it may lie on either side."
+        )
+    return sentences
+
+
+def _anew(point: Point, rate: bool) -> str:
+    """Say what a point is like on episodes that the search did not see, and so did not choose it for."""
+    return (
+        f" ({whole(point.fresh, rate)} on fresh episodes)" if point.fresh and point.fresh.n_episodes else ""
+    )
+
+
+def amounts(one: Search, point: Point) -> str:
+    """Write how much of what a point of a region holds."""
+    told = (f"{name} {amount(one, name, value)}" for name, value in point.amounts.items())
+    return ", ".join(told) or "nothing perturbed"
+
+
+def amount(one: Search, axis: str, value: float) -> str:
+    """Write an amount of an axis with its unit."""
+    unit = one.units[axis]
+    return f"strength {number(value)}" if unit == "strength" else f"{number(value)} {unit}".rstrip()
+
+
+def failing(figures: Figures) -> str:
+    """Say how most episodes fail, and which perturbation goes with it."""
+    first, *others = figures.modes
+    went = f", most often under “{first.conditions[0][0]}”" if first.conditions else ""
+    rest = f"; {len(others)} other way{'s' if len(others) > 1 else ''} of failing" if others else ""
+    total = round(first.episodes / first.share)
+    return f"Of {total:,} failed episodes {number(first.share, True)} are alike: {first.name}{went}{rest}."
+
+
+def standing(figures: Figures) -> str:
+    """Say which perturbation is stood least."""
+    least = figures.thresholds[0]
+    level = number(figures.level, True)
+    if math.isinf(least.estimate.value):
+        return f"Success stays above {level} up to the whole of every condition."
+    return (
+        f"“{least.condition}” is stood least: the success of {whose(least)} falls to {level} at "
+        f"{strength(least.estimate)} of its strength."
+    )
+
+
+def whose(one: Threshold) -> str:
+    """Name the policy of a threshold, and which of its training runs it is where there are several."""
+    return f"{one.policy}, run {one.run + 1}" if one.runs > 1 else one.policy
+
+
+def strength(estimate: Estimate) -> str:
+    """Write a threshold with its interval, as a part of a condition's strength.
+
+    >>> strength(Estimate(value=float("inf"), low=0.8, high=float("inf"), n_episodes=40))
+    'more than 1 [0.8, more than 1]'
+    """
+    value, low, high = (
+        "more than 1" if math.isinf(x) else number(x) for x in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value} [{low}, {high}]"
 
 
 def apart(figures: Figures, policy: str) -> list[str]:
@@ -243,15 +335,10 @@ def setting(study: Study, meta: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def too_few(study: Study) -> int:
-    """Return how many episodes an adjusted p value below 0.05 takes, 0 if the study has as many.
-
-    The smallest p value of n paired episodes is 2^(1 − n), and Holm's method multiplies it by the comparisons.
-    """
-    conditions = len(study.conditions) - 1
-    enough = math.floor(2 + math.log2(max(conditions, 1) / 0.05))
-    single = min(len(files) for files in study.policies.values()) == 1
-    return enough if single and study.episodes < enough else 0
+def too_few(figures: Figures) -> int:
+    """Return how many episodes an exact test of each held-out condition takes, 0 if all have as many."""
+    tests = [row.to_nominal for row in figures.held_out if row.to_nominal.estimate.n_episodes]
+    return max((one.needed for one in tests if one.episodes < one.needed), default=0)
 
 
 def commands(meta: Mapping[str, Any], folder: str, trust: str) -> list[tuple[str, str]]:

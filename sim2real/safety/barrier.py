@@ -232,8 +232,8 @@ class JointBarrier:
 class TorqueClamp:
     """Hold what the motor controllers ask for below a fraction of the effort limit.
 
-    In the first physics tick of the control period that is exact for what is read, |kp (u − q) − kd q̇| ≤ fraction ·
-    effort; in the last it holds for a joint on its own, light or heavy.
+    In the first physics tick of the control period that is exact for what is read,
+    `|kp (u − q) − kd q̇| ≤ fraction · effort`; in the last it holds for a joint on its own, light or heavy.
 
     Attributes:
         fraction: of the effort limit; a little below the one that must not be exceeded.

@@ -16,7 +16,7 @@ GRAVITY_M_S2 = 9.81
 class BarrierProgramme(JointBarrier):
     """Make the action nearest to the wanted one that keeps positions, velocities and torques within limits together.
 
-    It minimises |a − wanted|² subject to the limits of `JointBarrier` and `TorqueClamp` at the first and the last
+    It minimises `|a − wanted|²` subject to the limits of `JointBarrier` and `TorqueClamp` at the first and the last
     physics tick, with the joints pulling at each other as the engine's mass matrix M and bias forces h say,
     M q̈ + h = τ, both taken at the observed state and held for the control period. So it needs less slack for what
     is unknown than the closed form, and allows more.

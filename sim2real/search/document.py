@@ -1,4 +1,4 @@
-"""What was found as plain JSON values, in the layout of ``docs/search.md``, and in sentences."""
+"""What was found as plain JSON values, in the layout of ``docs/finding-failures.md``, and in sentences."""
 
 import json
 import os
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from sim2real.perturb import to_json
-from sim2real.report.table import Table
-from sim2real.search.modes import Mode, Place, ending
+from sim2real.report.table import Place, Table
+from sim2real.search.modes import Mode, ending
 from sim2real.search.region import Axis, Point, label
 from sim2real.search.sensitivity import Indices
 from sim2real.stats import Estimate
@@ -55,9 +55,9 @@ def episode_to_json(table: Table, place: Place) -> dict[str, Any]:
     """Return an episode and how it ended."""
     policy, condition, run, episode = place
     return {
-        "key": table.trials[place].key,
+        "key": table.trial(*place).key,
         "run": run,
-        "seed": table.trials[place].seed,
+        "seed": table.trial(*place).seed,
         "value": number_to_json(float(table.values(policy, condition)[run, episode])),
         "ending": ending(table.row(*place)),
     }

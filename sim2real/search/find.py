@@ -51,7 +51,7 @@ def find_failure(search: Search, out: str | Path | None = None, **options: Any) 
         options: of `sim2real.study.run`: workers, executor, trust, progress, timeout_s, source.
 
     Returns:
-        What is written to ``search.json`` there; ``docs/search.md`` explains it.
+        What is written to ``search.json`` there; ``docs/finding-failures.md`` explains it.
 
     Raises:
         Sim2RealError: If the study cannot run, or the policy fails without any perturbation.
@@ -73,9 +73,9 @@ def find_failure(search: Search, out: str | Path | None = None, **options: Any) 
         table = measure.table([point for point, _ in found.tried.values()])
         least = label(found.told["smallest"]) if "smallest" in found.told else None
         failures = [place for place in failed(table, limit) if place[1] == least]
-        clip = _filmed(table.trials[failures[0]], measure) if failures else None
+        clip = _filmed(table.trial(*failures[0]), measure) if failures else None
     points = {name: point_to_json(point, found.tried[label(point)][1]) for name, point in found.told.items()}
-    key = table.trials[failures[0]].key[:12] if failures else ""
+    key = table.trial(*failures[0]).key[:12] if failures else ""
     amounts = {
         name: {axis.name: axis.value(item) for axis, item in point.items()}
         for name, (point, _) in found.tried.items()
@@ -162,7 +162,7 @@ def find_sensitivity(search: Search, out: str | Path | None = None, **options: A
         options: of `sim2real.study.run`, as for `find_failure`.
 
     Returns:
-        What is written to ``sensitivity.json`` there; ``docs/search.md`` explains it.
+        What is written to ``sensitivity.json`` there; ``docs/finding-failures.md`` explains it.
 
     Raises:
         Sim2RealError: If the study cannot run, or there are too few points for the region.
@@ -206,7 +206,7 @@ def find_modes(study: Study, store: Store) -> dict[str, Any]:
     """Find the ways in which the episodes of a study failed.
 
     Returns:
-        What is written to ``modes.json`` beside the records; ``docs/search.md`` explains it.
+        What is written to ``modes.json`` beside the records; ``docs/finding-failures.md`` explains it.
     """
     modes = failure_modes(Table(study, store), study.competent)
     result = {"version": VERSION, "study": study.name, "modes": [mode_to_json(mode) for mode in modes]}

@@ -6,7 +6,6 @@ return, cost, the environment's metrics) fall apart, each scaled from the 5th to
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from math import isnan
@@ -15,12 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from sim2real.report.table import Row, Table
+from sim2real.report.table import Place, Table
 from sim2real.search.clusters import groups
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
-Place = tuple[str, str, int, int]
 
 TOLD = 3
 """Figures and conditions that a mode is told by."""
@@ -111,7 +109,7 @@ def failure_modes(
             features = sorted(features, key=lambda feature: -abs(feature.separation))[:TOLD]
             conditions = [] if amounts else _where([place[1] for place in places], here)
             example = places[ended[middle]]
-            trial = table.trials[example]
+            trial = table.trial(*example)
             found.append(
                 Mode(
                     name=", ".join([reason, *(f"{one.name} {one.here:.3g}" for one in _apart(features)[:1])]),
@@ -131,21 +129,22 @@ def failure_modes(
 def failed(table: Table, fails_below: float) -> list[Place]:
     """Return the episodes that failed, the worst first: the metric is below a limit, or there is no number."""
     found = []
-    for place in table.trials:
-        policy, condition, run, episode = place
-        with suppress(KeyError):  # not run yet
-            table.row(*place)
-            value = float(table.values(policy, condition)[run, episode])
-            if not value >= fails_below:
-                found.append((isnan(value), value, place))
-    return [place for *_, place in sorted(found, key=lambda one: one[:2])]
+    for policy in table.study.policies:
+        for column, condition in enumerate(table.study.conditions):
+            values = table.values(policy, condition)
+            for run, episode in np.argwhere(
+                table.recorded(policy, condition) & ~(values >= fails_below)
+            ).tolist():
+                value = float(values[run, episode])
+                found.append((isnan(value), value, run, episode, column, (policy, condition, run, episode)))
+    return [place for *_, place in sorted(found, key=lambda one: (one[:2], one[2:5]))]
 
 
-def ending(row: Row) -> str:
+def ending(row: Mapping[str, str]) -> str:
     """Return why an episode ended, in a word or two."""
     if row["status"] != "ok":
-        return str(row["error"] or row["status"])
-    return str(row["termination"] or "time ran out")
+        return row["error"] or row["status"]
+    return row["termination"] or "time ran out"
 
 
 def _scaled(figures: Array) -> Array:

@@ -9,6 +9,7 @@ from sim2real.stats.estimate import (
     Estimate,
     bootstrap_estimate,
     difference,
+    episodes_to_test,
     mean_estimate,
     rate_estimate,
     retention,
@@ -31,7 +32,7 @@ from sim2real.stats.robustness import (
     performance_profile,
     worst_estimate,
 )
-from sim2real.stats.stopping import looks, spent
+from sim2real.stats.stopping import look, looks, spent
 
 __all__ = [
     "Difference",
@@ -45,11 +46,13 @@ __all__ = [
     "detectable_effect",
     "difference",
     "episodes_needed",
+    "episodes_to_test",
     "generalisation_gap",
     "hierarchical_estimate",
     "holm",
     "improvement_probability",
     "iqm",
+    "look",
     "looks",
     "margin",
     "mean",

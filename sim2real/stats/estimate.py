@@ -8,8 +8,9 @@ with 3 runs of 20 episodes, as few as 17 % had the truth in such a "95 %" interv
 """
 
 import itertools
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -55,16 +56,48 @@ class Estimate:
         if self.n_episodes and not self.low <= self.value <= self.high:
             raise ValueError(f"The value {self.value} lies outside its interval [{self.low}, {self.high}].")
 
+    def clipped(self, low: float, high: float) -> "Estimate":
+        """Return the estimate with its interval inside what is possible, which costs no truth it held.
+
+        >>> print(Estimate(value=5, low=-3.5, high=13.5, n_episodes=4).clipped(0, 10))
+        5 [0, 10]
+        """
+        return replace(
+            self, low=min(self.value, max(self.low, low)), high=max(self.value, min(self.high, high))
+        )
+
     def __str__(self) -> str:
         return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A paired difference, and the probability of one as large if nothing but luck told the two apart."""
+    """A paired difference, and the probability of one as large if nothing but luck told the two apart.
+
+    Args:
+        estimate: the difference with its interval.
+        p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval's own t test.
+        episodes: that both sides have.
+        needed: so many let the exact test speak at all.
+    """
 
     estimate: Estimate
     p_value: float
+    episodes: int = 0
+    needed: int = 0
+
+    @property
+    def apart(self) -> bool:
+        """Whether the interval leaves 0 out."""
+        return not self.estimate.low <= 0 <= self.estimate.high
+
+    def significant(self, p_value: float | None = None) -> bool:
+        """Tell whether a p value, its own or that one adjusted for many comparisons, is below the error allowed."""
+        return (self.p_value if p_value is None else p_value) < 1 - self.estimate.level
+
+    def shown(self, p_value: float | None = None) -> bool:
+        """Tell whether it is more than luck: the test says so, and the interval does not contradict it."""
+        return self.apart and self.significant(p_value)
 
 
 def mean_estimate(values: ArrayLike, rng: np.random.Generator, level: float = 0.95) -> Estimate:
@@ -111,20 +144,28 @@ def difference(
     *,
     same_runs: bool,
     rate: bool = False,
+    conditions: int = 1,
+    comparisons: int = 1,
+    span: float = math.inf,
     level: float = 0.95,
 ) -> Difference:
     """Estimate the mean of ``first - second``, each (runs, episodes) over the same episode seeds.
 
     The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005).
     The p value is that of sign flips over episodes (for rates, McNemar's exact test) and, with several runs,
-    no smaller than that of the t test.
+    no smaller than that of the t test. Where there are so few episodes that no data whatsoever would let the exact
+    test speak, it is the p value of the t test, which is below 1 - level where the interval leaves 0 out. Which of
+    the two is decided by numbers of episodes and comparisons, never by what was measured.
 
     Args:
         first: values, NaN where missing.
         second: values, NaN where missing; column j is the same episode seed as in ``first``.
         rng: where the sign flips come from.
         same_runs: row i of both is the same training run, as in two conditions of one policy.
-        rate: the values are 0 or 1.
+        rate: the values are 0 or 1, or means of such.
+        conditions: values are means over so many, as in `retention`.
+        comparisons: how many there are in all, if p values are to be adjusted for them (`holm`).
+        span: no difference is larger, of rates 1.
         level: how often the interval shall hold the truth.
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
@@ -135,18 +176,36 @@ def difference(
         return Difference(estimate=nothing(level), p_value=np.nan)
     whole = [filled(table) for table in tables]
     profile = whole[0].mean(0) - (0.0 if same_runs else whole[1].mean(0))
-    value, bound = float(profile.mean()), np.inf
+    value = float(profile.mean())
     if rate:
         # Half an episode in each of the four outcomes adds 0 to the sum and 1 to the sum of squares.
-        half, bound = np.sqrt(0.5), 1.0
+        half, span = np.sqrt(0.5 / conditions), 1.0
         whole = [padded(whole[0], -half, half), *(padded(table, 0.0, 0.0) for table in whole[1:])]
     uncertainty = spread(*whole)
     width = uncertainty.half_width(level)
-    p_value = _sign_flip(profile, rng)
-    if len(fewest) > 1:
+    p_value, needed = _sign_flip(profile, rng), episodes_to_test(comparisons, level)
+    if len(profile) < needed and uncertainty.variance > 0:  # else the t test knows nothing of luck
+        p_value = uncertainty.p_value(value)
+    elif len(fewest) > 1:
         p_value = max(p_value, uncertainty.p_value(value))
-    low, high = max(-bound, value - width), min(bound, value + width)
-    return Difference(estimate=counted(value, low, high, fewest, level), p_value=p_value)
+    return Difference(
+        estimate=around(value, width, fewest, level).clipped(-span, span),
+        p_value=p_value,
+        episodes=len(profile),
+        needed=needed,
+    )
+
+
+def episodes_to_test(comparisons: int = 1, level: float = 0.95) -> int:
+    """Return how many paired episodes let an exact test speak among so many comparisons.
+
+    The smallest p value of n episodes, all of them in favour of the same side, is 2^(1 - n), and Holm's method
+    multiplies it by the comparisons.
+
+    >>> episodes_to_test(), episodes_to_test(comparisons=38)
+    (6, 11)
+    """
+    return math.floor(2 + math.log2(max(comparisons, 1) / (1 - level)))
 
 
 def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, level: float = 0.95) -> Estimate:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.stats import Estimate, Psychometric, looks, mean_estimate, rate_estimate, spent
+from sim2real.stats import Estimate, Psychometric, look, looks, spent
 from sim2real.study.backends import opened
 from sim2real.study.rollout import Row
 from sim2real.study.runner import run
@@ -62,10 +62,10 @@ def run_until(
     workers: int | None = None,
     **options: Any,
 ) -> tuple[Study, Store, tuple[Measured, ...]]:
-    """Run a study with as many episodes in every cell as its interval needs, doubled until it is narrow enough.
+    """Run a study with as many episodes in every cell as its interval needs, more and more until it is narrow enough.
 
-    Looks are at fixed numbers of episodes, `FIRST` and twice as many each time, and share the error that an interval
-    may make, so that the last holds the truth as often as it says wherever one stopped. Running again resumes.
+    Looks are at fixed numbers of episodes, from `FIRST` on, and intervals are those of `look`, so that they hold the
+    truth where a cell is left as often as they say. Running again resumes.
 
     Args:
         study: its ``episodes`` are the most that a policy file and condition may take.
@@ -85,7 +85,7 @@ def run_until(
         raise Sim2RealError(f"The half width of an interval must be positive, not {half_width}.")
     folder = Path(out) if out is not None else Path("runs", study.name)
     sizes = looks(FIRST, study.episodes)
-    level = spent(0.95, len(sizes))
+    level = spent(0.95)
     found: dict[tuple[str, str], Measured] = {}
     counts = {(policy, condition): 0 for policy in study.policies for condition in study.conditions}
     with opened(executor, workers, folder) as (place, at_once):
@@ -97,13 +97,14 @@ def run_until(
             part = replace(study, episodes=size, only=only)
             store = run(part, folder, executor=place, workers=at_once, **options)
             values = measured(part, store.rows())
-            rate = all(np.isin(some[np.isfinite(some)], (0.0, 1.0)).all() for some in values.values())
+            known = np.concatenate([some[np.isfinite(some)] for some in values.values()])
+            met = (known.min(), known.max()) if known.size else ()
+            rate = bool(np.isin(known, (0.0, 1.0)).all())
             for (policy, condition), count in counts.items():
                 if count == size:
                     table = values[policy, condition]
                     rng = np.random.default_rng(study.seed)
-                    one = rate_estimate(table, level) if rate else mean_estimate(table, rng, level)
-                    narrow = one.high - one.low <= 2 * half_width
+                    one, narrow = look(table, half_width, rng, met=met, rate=rate, level=level)
                     found[policy, condition] = Measured(
                         policy=policy, condition=condition, episodes=count, estimate=one, reached=narrow
                     )

@@ -147,6 +147,13 @@ class Store:
                 for row in db.execute(_select(COLUMNS))
             ]
 
+    def batches(self, *columns: str, size: int = 10_000) -> Iterator[list[tuple[Any, ...]]]:
+        """Yield some columns of all rows, so many rows at a time in the order of their keys."""
+        with self._open() as db:
+            rows = db.execute(_select(columns))
+            while batch := rows.fetchmany(size):
+                yield batch
+
     def failures(self) -> dict[str, str]:
         """Return why each recorded trial failed, by key; "" where it did not."""
         reason = "CASE status WHEN 'ok' THEN '' ELSE status || ': ' || error END"

@@ -148,17 +148,25 @@ class Study:
                     for condition_label, condition in self.conditions.items():
                         if condition_label in chosen and episode not in chosen[condition_label]:
                             continue
-                        trial = Trial(
-                            policy=policy,
-                            env=self.env,
-                            env_kwargs=self.env_kwargs,
-                            condition=tuple(condition),
-                            seed=seed,
-                            parameters=self.parameters,
-                            max_steps=self.max_steps,
-                            constraints=self.constraints,
-                        )
+                        trial = self._trial(policy, condition, seed)
                         yield Cell(policy_label, run, condition_label, episode, trial)
+
+    def trial(self, policy_label: str, run: int, condition_label: str, episode: int) -> Trial:
+        """Return the trial at one place of the study."""
+        seed = episode_seed(self.seed, episode)
+        return self._trial(self.policies[policy_label][run], self.conditions[condition_label], seed)
+
+    def _trial(self, policy: PolicyFile, condition: Sequence[Item], seed: int) -> Trial:
+        return Trial(
+            policy=policy,
+            env=self.env,
+            env_kwargs=self.env_kwargs,
+            condition=tuple(condition),
+            seed=seed,
+            parameters=self.parameters,
+            max_steps=self.max_steps,
+            constraints=self.constraints,
+        )
 
     def trials(self) -> tuple[Trial, ...]:
         """Return the trials to run, each content once."""

@@ -10,7 +10,7 @@ class Stand(Task):
     """Keep standing. Success is an episode without a fall."""
 
     REWARDS = {
-        "alive": 1.0,
+        "alive": 1.0,  # every step
         "stability": -2.0,  # sine squared of the tilt
         "stillness": -0.5,  # squared speed of the base over the ground
         "posture": -0.2,  # squared distance of the joints from the default pose

@@ -1,7 +1,9 @@
 """A made-up walker: what a report is tested on, in rows as a real study records them."""
 
 import json
+import sys
 from hashlib import blake2b
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +13,8 @@ from sim2real.perturb import Interval, Normal, Uniform, add, scale, set_to
 from sim2real.policies import PolicyFile
 from sim2real.policies.contract import Contract
 from sim2real.study import Reference, Store, Study
+
+sys.path.append(str(Path(__file__).parent))  # makes `report_toys` importable
 
 PARAMETERS = {
     "ground.friction": (1.0, ""),

@@ -164,14 +164,18 @@ def test_methods_tell_what_was_done(made, tmp_path, runs, metric):
 
 
 def test_too_few_episodes_are_said(made, tmp_path):
-    """Where no p value could be small, the report says how many episodes it would take; with those, it can be."""
+    """Where no exact test could speak, the report says how many episodes it would take; with those, it does not."""
+    said = r"an exact test takes (\d+) episodes"
     study = made.walker(episodes=6)
     text = report.write(study, made.record(study), tmp_path / "r.html", clips=False).read_text(
         encoding="utf-8"
     )
-    needed = int(re.search(r"however large the difference: (\d+) episodes can", text)[1])
-    comparisons = len(study.conditions) - 1
+    needed = int(re.search(said, text)[1])
+    comparisons = len(study.conditions) - 2  # restitution did not act
     assert 2.0 ** (1 - needed) * comparisons < 0.05 <= 2.0 ** (2 - needed) * comparisons
+    enough = made.walker(episodes=needed)
+    page = report.write(enough, made.record(enough), tmp_path / "s.html", clips=False)
+    assert not re.search(said, page.read_text(encoding="utf-8"))
 
 
 def test_clips_can_be_left_out(made, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from report_toys import FILES
 
 from sim2real import report
 from sim2real.perturb import set_to
@@ -55,7 +56,8 @@ def rich(made, tmp_path_factory):
     store = made.record(study, rows)
     command = {"command.velocity_x": {"nominal": 0.5, "unit": "m/s", "low": -9.0, "high": 9.0, "doc": ""}}
     store.write_meta(store.meta | {"parameters": store.meta["parameters"] | command})
-    (store.folder / FILE).write_text(json.dumps(MATTERS))
+    for file, told in {FILE: MATTERS, **FILES}.items():
+        (store.folder / file).write_text(json.dumps(told))
     path = tmp_path_factory.mktemp("page") / "report.html"
     return report.write(study, store, path, replay=picture)
 

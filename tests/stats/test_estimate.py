@@ -10,6 +10,7 @@ from sim2real.stats import (
     bootstrap_estimate,
     cvar,
     difference,
+    episodes_to_test,
     iqm,
     mean_estimate,
     rate_estimate,
@@ -136,6 +137,58 @@ def test_p_values_are_rare_as_they_say():
     for shape in ((1, 10), (3, 10)):
         p = [difference(*random.normal(size=(2, *shape)), random, same_runs=True).p_value for _ in range(400)]
         assert np.mean(np.array(p) < 0.05) < 0.085
+
+
+@laws
+@given(st.integers(2, 14), st.sampled_from([1, 8, 60]), st.sampled_from([1, 3]), st.booleans())
+def test_the_test_that_counts_is_one_that_can_speak(episodes, comparisons, runs, same_runs):
+    """With enough episodes one-sided data pass the exact test; with fewer, p < 0.05 where the interval has no 0."""
+    random = np.random.default_rng([episodes, comparisons, runs])
+    needed = episodes_to_test(comparisons)
+    assert comparisons * 2.0 ** (1 - needed) < 0.05 <= comparisons * 2.0 ** (2 - needed)
+    zero = np.zeros((runs, episodes))
+    for shift in (0.0, 0.5, 1.0, 2.0, 50.0):
+        a = shift + random.normal(size=(1, episodes)) + 0.1 * random.normal(size=(runs, episodes))
+        one = difference(a, zero, rng(), same_runs=same_runs, comparisons=comparisons)
+        assert (one.episodes, one.needed) == (episodes, needed)
+        if episodes < needed:
+            assert one.significant() == one.apart == one.shown()
+        elif shift == 50.0 and episodes < 13:  # beyond, flips are drawn
+            assert comparisons * one.p_value < 0.05 or runs > 1
+
+
+def test_equal_differences_tell_nothing_of_luck():
+    """A few differences that are all the same have no t test: p is that of as many coins."""
+    one = difference(np.full((1, 4), 3.0), np.zeros((1, 4)), rng(), same_runs=True)
+    assert (one.p_value, one.apart, one.shown()) == (0.125, True, False)
+
+
+def test_means_of_rates_do_not_pretend_to_certainty():
+    """A policy that wins all conditions of a few episodes has an interval, narrower the more conditions there are."""
+    widths = []
+    for conditions in (1, 4, 16):
+        one = difference(
+            np.ones((1, 4)), np.zeros((1, 4)), rng(), same_runs=True, rate=True, conditions=conditions
+        )
+        widths.append(one.estimate.high - one.estimate.low)
+        assert one.estimate.high == 1.0
+    assert widths[0] > widths[1] > widths[2] > 0
+
+
+@pytest.mark.parametrize("runs", [2, 3])
+def test_clipped_intervals_hold_the_truth_as_often(runs):
+    """No interval of a bounded metric leaves its bounds, and none that held the truth loses it by being cut off."""
+    random = np.random.default_rng(runs)
+    left = 0
+    for _ in range(300):
+        middle = 5 + 2 * random.normal(size=(runs, 1))
+        seconds = (middle + 4 * random.normal(size=(runs, 4))).clip(0, 10)
+        whole = mean_estimate(seconds, rng())
+        cut = whole.clipped(0, 10)
+        assert 0 <= cut.low <= cut.value <= cut.high <= 10
+        assert (cut.low <= 5 <= cut.high) == (whole.low <= 5 <= whole.high)
+        left += whole != cut
+    assert left > 30
 
 
 def test_two_policies_share_episodes_not_runs():

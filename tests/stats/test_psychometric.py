@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.stats import Psychometric, looks, spent
+from sim2real.stats import Psychometric, look, looks, rate_estimate, spent
+from sim2real.stats.stopping import GROWTH
 
 LADDER = tuple(np.linspace(0, 1, 21).tolist())
 counts = st.lists(st.integers(0, 30), min_size=21, max_size=21)
@@ -84,11 +85,40 @@ def test_what_makes_no_sense_is_refused():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(1, 50), st.integers(1, 2000))
-def test_looks_double_up_to_the_most(least, most):
-    """Looks rise by doubling from the first to the most, and share the error between them."""
+def test_looks_grow_by_a_share_up_to_the_most(least, most):
+    """Looks rise from the first to the most, at least by one and at most by the growth that is said."""
     found = looks(least, most)
     assert found[0] == min(least, most)
     assert found[-1] == most
-    assert all(b == 2 * a for a, b in zip(found[:-2], found[1:-1], strict=True))
-    assert all(a < b <= 2 * a for a, b in zip(found[:-1], found[1:], strict=True))
-    assert (1 - spent(0.95, len(found))) * len(found) == pytest.approx(0.05)
+    assert all(a < b < GROWTH * a + 1 for a, b in zip(found[:-1], found[1:], strict=True))
+    assert 0.95 < spent(0.95) < 1
+
+
+def test_alike_episodes_are_no_certainty_where_others_failed():
+    """A cell is left early if nothing in the study was worse, and not before a failure would hardly move its mean."""
+    values = 790 + np.random.default_rng(0).normal(0, 10, 640)
+    stops = {
+        worst: next(
+            n
+            for n in looks(10, 640)
+            if look(values[None, :n], 40.0, np.random.default_rng(0), met=(worst, 820.0))[1]
+        )
+        for worst in (770.0, 400.0, 0.0)
+    }
+    assert stops[770.0] == 10 < stops[400.0] < stops[0.0] < 640
+    once = np.append(values[:29], 0.0)[None]
+    _, enough = look(once, 40.0, np.random.default_rng(0), met=(0.0, 820.0))
+    assert not enough
+
+
+def test_doubt_only_widens():
+    """The interval of a look holds the plain one, and is that of a rate whatever else was met."""
+    for values in (np.ones((1, 40)), np.r_[np.ones(30), np.zeros(4)][None], np.ones((3, 40))):
+        plain = rate_estimate(values)
+        found, enough = look(values, 0.08, np.random.default_rng(0), rate=True)
+        assert found.low <= plain.low <= plain.value <= plain.high <= found.high
+        assert found == look(values, 0.08, np.random.default_rng(0), met=(0.3, 0.5), rate=True)[0]
+        assert enough == (found.high - found.low <= 0.16)
+    empty, enough = look(np.full((1, 3), np.nan), 1.0, np.random.default_rng(0), met=(0.0, 1.0))
+    assert empty.n_episodes == 0
+    assert not enough
