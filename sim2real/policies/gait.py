@@ -2,12 +2,13 @@
 
 Foot placement and stance feedback are linear in tilt and velocity, as in SIMBICON (Yin et al. 2007,
 doi:10.1145/1276377.1276509) and Raibert's hoppers; the gains were found by CMA-ES (studies/training/gait.py).
-It knows the true velocity of the base, which no robot does: a teacher, and a yardstick for policies that are learnt.
+They are those of standing and those of walking at `FULL_M_S`, and in between a mixture. It knows the true velocity of
+the base, which no robot does: a teacher, and a yardstick for policies that are learnt.
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,36 +23,61 @@ PLACED = 0.87
 """Part of its swing after which a foot is above where it comes down."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Gains:
+FULL_M_S = 0.8
+"""Commanded forward velocity from which on it walks by the gains of walking alone."""
+ACCELERATION_M_S2 = 0.5
+"""Greatest change of the velocity that is aimed at."""
+
+
+class Gains(NamedTuple):
     """What there is to tune: feedback is of tilt (rad), its rate (rad/s), and of speed beyond the command (m/s)."""
 
-    height_m: float = 0.6362  # of the hip above the ankle
-    lift_m: float = 0.101  # of a swinging foot
-    push_m: float = 0.0145  # by which a stance leg is longer in its middle
-    inward_m: float = 0.0971  # by which feet are nearer to each other than hips
-    near_m: float = 0.0966  # by which a foot that comes down may be nearer to the other one than usual
-    ahead_m: float = 0.0169  # of a foot that comes down
-    sway_m: float = -0.1268  # of the hips over the feet
-    sway_phase: float = -0.0149
-    lead: float = 0.8099  # what is aimed at, as a share of the commanded velocity
-    stride: float = 0.6759  # of the commanded one
-    turn: float = 0.7286
-    place_forward_s: float = 0.4326  # further out, per m/s too fast
-    place_forward_m: float = -0.3326  # ... per rad of pitch
-    place_left_s: float = 0.3592
-    place_left_m: float = 0.4341
-    hip_pitch: float = 0.8034  # of the stance hip, per rad of pitch
-    hip_pitch_s: float = 0.2869  # ... per rad/s
-    hip_roll: float = 1.8995
-    hip_roll_s: float = 0.4553
-    hip_out_rad: float = 0.3781
-    ankle_pitch: float = 1.155
-    ankle_pitch_s: float = 0.227
-    ankle_pitch_s_m: float = 1.2831  # rad per m/s too fast
-    ankle_roll: float = 0.3284
-    ankle_roll_s: float = -0.0149
-    ankle_roll_s_m: float = -0.5585
+    height_m: float  # of the hip above the ankle
+    lift_m: float  # of a swinging foot
+    push_m: float  # by which a stance leg is longer in its middle
+    inward_m: float  # by which feet are nearer to each other than hips
+    near_m: float  # by which a foot that comes down may be nearer to the other one than usual
+    ahead_m: float  # of a foot that comes down
+    sway_m: float  # of the hips over the feet
+    sway_phase: float
+    lead: float  # what is aimed at, as a share of the commanded forward velocity
+    lead_left: float
+    lean_rad: float  # forward
+    stride: float  # of the one aimed at
+    turn: float
+    place_forward_s: float  # further out, per m/s too fast
+    place_forward_m: float  # ... per rad of pitch
+    place_left_s: float
+    place_left_m: float
+    hip_pitch: float  # of the stance hip, per rad of pitch
+    hip_pitch_s: float  # ... per rad/s
+    hip_roll: float
+    hip_roll_s: float
+    hip_out_rad: float
+    ankle_pitch: float
+    ankle_pitch_s: float
+    ankle_pitch_s_m: float  # rad per m/s too fast
+    ankle_roll: float
+    ankle_roll_s: float
+    ankle_roll_s_m: float
+
+
+SLOW = Gains(
+    height_m=0.646, lift_m=0.1078, push_m=0.016, inward_m=0.0839, near_m=0.0929, ahead_m=0.0195, sway_m=-0.1075,
+    sway_phase=-0.0239, lead=0.9217, lead_left=0.8974, lean_rad=0.0274, stride=0.5138, turn=0.9419,
+    place_forward_s=0.3804, place_forward_m=-0.199, place_left_s=0.3546, place_left_m=0.462, hip_pitch=0.5607,
+    hip_pitch_s=0.3372, hip_roll=2.0349, hip_roll_s=0.3935, hip_out_rad=0.314, ankle_pitch=0.9306,
+    ankle_pitch_s=0.2928, ankle_pitch_s_m=1.1804, ankle_roll=0.3596, ankle_roll_s=0.0181,
+    ankle_roll_s_m=-0.6554,
+)  # fmt: skip
+FAST = Gains(
+    height_m=0.6296, lift_m=0.0982, push_m=0.0131, inward_m=0.1095, near_m=0.0697, ahead_m=-0.0528,
+    sway_m=-0.1214, sway_phase=-0.0054, lead=0.771, lead_left=0.951, lean_rad=0.0398, stride=0.7647,
+    turn=0.5883, place_forward_s=0.4121, place_forward_m=-0.1921, place_left_s=0.3592, place_left_m=0.3242,
+    hip_pitch=0.709, hip_pitch_s=0.4396, hip_roll=2.0614, hip_roll_s=0.4501, hip_out_rad=0.4031,
+    ankle_pitch=1.2068, ankle_pitch_s=0.2705, ankle_pitch_s_m=1.3238, ankle_roll=1.016, ankle_roll_s=0.0526,
+    ankle_roll_s_m=-0.8202,
+)  # fmt: skip
 
 
 class gait:  # a factory, named like its neighbours
@@ -59,23 +85,24 @@ class gait:  # a factory, named like its neighbours
 
     Args:
         env: this package's Walk, under position control.
-        gains: of `Gains`, to replace.
+        slow: of `Gains`, to replace in `SLOW`.
+        fast: likewise, in `FAST`.
 
     Raises:
         Sim2RealError: an environment of another kind, or a gain that there is not.
     """
 
-    def __init__(self, env: Any, **gains: float) -> None:
+    def __init__(
+        self, env: Any, *, slow: Mapping[str, float] | None = None, fast: Mapping[str, float] | None = None
+    ) -> None:
         robot = env.unwrapped
         names = [f"{side}_{joint}" for side, _ in SIDES for joint in JOINTS]
         if getattr(robot, "control", None) != "position" or set(robot.joint_names) != set(names):
             raise Sim2RealError(f"'gait' walks on joint targets of {', '.join(JOINTS)} of two legs only.")
-        for name in gains:
-            if name not in Gains.__dataclass_fields__:
-                raise Sim2RealError(
-                    f"'gait' has no gain '{name}'.{nearest(name, Gains.__dataclass_fields__)}"
-                )
-        self._gains = replace(Gains(), **gains)
+        for name in (*(slow or ()), *(fast or ())):
+            if name not in Gains._fields:
+                raise Sim2RealError(f"'gait' has no gain '{name}'.{nearest(name, Gains._fields)}")
+        self._slow, self._fast = SLOW._replace(**slow or {}), FAST._replace(**fast or {})
         self._sim, self._stance = robot.sim, robot.task.STANCE
         self._period_s = robot.gait_period_s
         self._command, self._clock = (robot.observation_terms[name] for name in ("command", "gait_phase"))
@@ -91,18 +118,22 @@ class gait:  # a factory, named like its neighbours
 
     def reset(self, seed: int | None = None) -> None:
         """Stand with the feet side by side."""
+        self._aim_m_s = [0.0, 0.0]
+        self._gains = self._slow
         self._standing = [True, True]
         self._from = [(0.0, 0.0, 0.0)] * 2  # where the foot was at the beginning of its stance or swing
         self._at = [(0.0, 0.0, 0.0)] * 2  # forward (m), left (m) and turned left (rad), relative to its hip
 
     def __call__(self, observation: Array) -> Array:
         """Return the next action."""
+        *wanted, want_turn = observation[self._command].tolist()
+        self._accelerate(wanted)
         g = self._gains
-        want_forward, want_left, want_turn = observation[self._command].tolist()
-        want_forward, want_left = g.lead * want_forward, g.lead * want_left
+        want_forward, want_left = g.lead * self._aim_m_s[0], g.lead_left * self._aim_m_s[1]
         sine, cosine = observation[self._clock].tolist()
         clock = math.atan2(sine, cosine) / (2.0 * math.pi)
         pitch, roll, pitch_rate, roll_rate, forward, left = self._state()
+        pitch -= g.lean_rad
         too_fast, too_left = forward - want_forward, left - want_left
         sway_m = g.sway_m * math.sin(2.0 * math.pi * (clock + g.sway_phase))
         targets: list[float] = []
@@ -152,6 +183,17 @@ class gait:  # a factory, named like its neighbours
             targets += [hip_pitch, hip_roll, yaw, knee, ankle_pitch, ankle_roll]
         action: Array = (np.array(targets)[self._order] - self._zero) / self._unit
         return action.clip(-1.0, 1.0)
+
+    def _accelerate(self, wanted: list[float]) -> None:
+        """Aim at a velocity nearer to the commanded one, by the gains of that speed."""
+        most = ACCELERATION_M_S2 * self._sim.control_period_s
+        aim = [a + max(-most, min(most, want - a)) for a, want in zip(self._aim_m_s, wanted, strict=True)]
+        if aim[0] != self._aim_m_s[0]:
+            share = min(1.0, abs(aim[0]) / FULL_M_S)
+            self._gains = Gains(
+                *(slow + share * (fast - slow) for slow, fast in zip(self._slow, self._fast, strict=True))
+            )
+        self._aim_m_s = aim
 
     def _state(self) -> tuple[float, float, float, float, float, float]:
         """Return pitch, roll, their rates, and forward and left velocity, in the frame of the heading."""

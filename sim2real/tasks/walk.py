@@ -42,10 +42,11 @@ class Walk(Task):
     """
 
     REWARDS = {
-        "alive": 0.15,
+        "alive": 0.15,  # every step
         "tracking": 2.0,  # exp(−(velocity error / `TOLERANCE_M_S`)²), of the mean over about a gait cycle
         "yaw_tracking": 0.5,  # exp(−(yaw rate error / `TOLERANCE_RAD_S`)²), likewise
         "forward_velocity": 0.5,  # velocity along the command, up to the command
+        "sway": -8.0,  # squared difference of the velocity from its mean over about a gait cycle
         "stability": -1.0,  # sine squared of the tilt, and 0.05 × squared roll and pitch rates
         "height": -10.0,  # squared distance from the standing height above the ground
         "energy": -5e-4,  # mechanical power
@@ -116,6 +117,7 @@ class Walk(Task):
         self._error = tuple(e + share * (new - e) for e, new in zip(self._error, errors, strict=True))
         error_forward, error_left, error_yaw = self._error
         error = math.hypot(error_forward, error_left) / TOLERANCE_M_S
+        sway = (errors[0] - error_forward) ** 2 + (errors[1] - error_left) ** 2
         wanted = math.hypot(want_forward, want_left)
         along = (forward * want_forward + left * want_left) / wanted if wanted > 0.0 else 0.0
         upright = min(self.uprightness, 1.0)
@@ -138,6 +140,7 @@ class Walk(Task):
             "tracking": weights["tracking"] * math.exp(-error * error),
             "yaw_tracking": weights["yaw_tracking"] * math.exp(-((error_yaw / TOLERANCE_RAD_S) ** 2)),
             "forward_velocity": weights["forward_velocity"] * min(along, wanted),
+            "sway": weights["sway"] * sway,
             "stability": weights["stability"]
             * (1.0 - upright * upright + 0.05 * (roll_rate * roll_rate + pitch_rate * pitch_rate)),
             "height": weights["height"] * (sim.clearance_m - sim.base_height_m) ** 2,

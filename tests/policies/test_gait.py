@@ -7,6 +7,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from sim2real import Sim2RealError, policies
+from sim2real.policies.gait import ACCELERATION_M_S2, FAST, FULL_M_S, SLOW
+from sim2real.tasks.walk import TOLERANCE_M_S
 from sim2real.training.symmetry import joint_mirror
 
 
@@ -71,9 +73,10 @@ def test_left_and_right_are_mirror_images(walk, command, clock, state):
 
 
 @pytest.mark.parametrize("engine", ["mujoco", "bullet"])
-def test_it_walks(engine):
+@pytest.mark.parametrize("forward_m_s", [0.3, 0.8])
+def test_it_walks(engine, forward_m_s):
     """In either engine it follows a command for ten seconds, one foot after the other, and hardly slips."""
-    env = gym.make("sim2real:sim2real/Walk-v0", engine=engine, command=(0.4, 0.0, 0.2))
+    env = gym.make("sim2real:sim2real/Walk-v0", engine=engine, command=(forward_m_s, 0.0, 0.2))
     policy = policies.scripted(policies.gait).bind(env)
     observation, _ = env.reset(seed=0)
     policy.reset(0)
@@ -83,7 +86,7 @@ def test_it_walks(engine):
         over = terminated or truncated
     found = info["metrics"]
     assert not terminated
-    assert found["velocity_error_m_s"] < 0.1
+    assert found["velocity_error_m_s"] < TOLERANCE_M_S
     assert found["alternation"] > 0.95
     assert found["flight_fraction"] < 0.05
     assert found["asymmetry"] < 0.1
@@ -91,10 +94,25 @@ def test_it_walks(engine):
     env.close()
 
 
+@settings(max_examples=30)
+@given(command=st.floats(0.0, 1.0))
+def test_it_approaches_a_speed_and_its_gains_no_faster_than_it_may(walk, command):
+    """It aims no nearer than it may accelerate, at the command in the end, and mixes gains by speed."""
+    policy = policies.gait(walk)
+    policy._accelerate([command, 0.0])
+    assert policy._aim_m_s[0] == min(command, ACCELERATION_M_S2 * 0.02)
+    for _ in range(200):
+        policy._accelerate([command, 0.0])
+    assert policy._aim_m_s[0] == pytest.approx(command)
+    share = min(1.0, command / FULL_M_S)
+    mixed = (1.0 - share) * np.array(SLOW) + share * np.array(FAST)
+    np.testing.assert_allclose(policy._gains, mixed, atol=1e-12)
+
+
 def test_what_it_cannot_walk_with_is_named(walk):
     """Another robot, or a gain that there is not, is refused in one sentence."""
     with pytest.raises(Sim2RealError, match="no gain 'lift'.*lift_m"):
-        policies.gait(walk, lift=0.1)
+        policies.gait(walk, fast={"lift": 0.1})
     reach = gym.make("sim2real:sim2real/Reach-v0")
     with pytest.raises(Sim2RealError, match="two legs"):
         policies.gait(reach)

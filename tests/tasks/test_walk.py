@@ -51,3 +51,15 @@ def test_standing_feet_are_far_enough_apart():
     assert apart_m == pytest.approx(0.237, abs=0.02)
     assert apart_m > APART_M
     env.close()
+
+
+@pytest.mark.parametrize("sway_m_s", [0.0, 0.1, 0.3])
+def test_what_sways_is_charged_and_what_goes_elsewhere_is_not(task, monkeypatch, sway_m_s):
+    """A lateral velocity of ± s twice a gait cycle costs s² in the mean, whatever the velocity it is added to is."""
+    sim, found = task.sim, []
+    monkeypatch.setattr(type(sim), "heading", property(lambda _: (1.0, 0.0)))
+    task.reset()
+    for step in range(600):
+        sim.base_velocity_m_s = 0.2, 0.1 + sway_m_s * (-1.0) ** (step // 10), 0.0
+        found.append(task.rewards(np.zeros(12))["sway"] / task.weights["sway"])
+    assert np.mean(found[-400:]) == pytest.approx(sway_m_s**2, rel=0.15, abs=1e-4)
