@@ -42,14 +42,3 @@ def test_the_study_is_a_study(tmp_path, monkeypatch):
 def test_a_block_runs(block):
     """Every other block runs on its own."""
     exec(f"import gymnasium as gym\n{block}", {})
-
-
-def test_every_row_of_the_table_is_python():
-    """Each perturbation written in the table can be made."""
-    rows = re.findall(r"^\| .*? \| (`.*`).*\|$", README, re.M)
-    calls = [
-        call for row in rows for call in re.findall(r"`((?:add|scale|set_to|hold|delay)\([^`…]*\))`", row)
-    ]
-    assert len(calls) >= 12
-    for call in calls:
-        exec(f"from sim2real import *\n{call}", {})
