@@ -97,7 +97,13 @@ def study(
 
 
 def as_trained(episodes: int = 20, seed: int = 0) -> Study:
-    """Build the study of the walkers in worlds drawn as in training, in which all perturbations come together."""
+    """Build the study of 20 s in worlds drawn as in training, in which all perturbations come together."""
     recipe = load_module(HERE / "training" / "walk.py")
     worlds = {"commands": recipe.COMMANDS, "worlds of training": (*recipe.COMMANDS, *recipe.RANDOMISATION)}
-    return replace(study(episodes, seed), name="locomotion-as-trained", conditions=worlds)
+    return replace(
+        study(episodes, seed),
+        name="locomotion-as-trained",
+        env_kwargs={"engine": "mujoco", "episode_s": recipe.EPISODE_S},
+        conditions=worlds,
+        competent=0.9 * recipe.EPISODE_S,
+    )
