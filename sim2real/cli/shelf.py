@@ -71,13 +71,11 @@ def _robots(arguments: argparse.Namespace) -> _Table:
 
 
 def _tasks(arguments: argparse.Namespace) -> _Table:
-    import gymnasium as gym
-
     from sim2real.plugins import plugins
     from sim2real.tasks import find
+    from sim2real.tasks.page import ids
 
-    own = [spec for spec in gym.registry.values() if spec.namespace == "sim2real" and "task" in spec.kwargs]
-    rows = [(f"sim2real:{spec.id}", _first_line(find(spec.kwargs["task"]))) for spec in own]
+    rows = [(f"sim2real:{name}", _first_line(find(task))) for task, name in ids().items()]
     rows += [
         (f"sim2real:sim2real/Task-v0, task='{name}'", _first_line(find(name))) for name in plugins("tasks")
     ]

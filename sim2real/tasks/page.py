@@ -43,15 +43,19 @@ without a break for the last second; positions are in the axes of the robot's ba
 [hands](hands.md)."""
 
 
-def page() -> str:
-    """Return the page as Markdown."""
-    ids = {
+def ids() -> dict[str, str]:
+    """Return the id of every task's environment, by the task's name."""
+    return {
         spec.kwargs["task"]: name
         for name, spec in gym.registry.items()
-        if name.startswith("sim2real/") and "task" in spec.kwargs
+        if spec.namespace == "sim2real" and "task" in spec.kwargs
     }
+
+
+def page() -> str:
+    """Return the page as Markdown."""
     parts = ["# Tasks", INTRODUCTION, "## What an action means", _actions()]
-    for task, name in ids.items():
+    for task, name in ids().items():
         parts += _task(TASKS[task], name)
     return "\n\n".join(parts) + "\n"
 
