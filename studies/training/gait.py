@@ -1,11 +1,11 @@
 """Find the gains of the scripted walker, `sim2real.policies.gait`, by CMA-ES.
 
-    python studies/training/gait.py --of slow --start first        # from gains at which it falls
+    python studies/training/gait.py --of slow --start first --out slow.json    # from gains at which it falls
     python studies/training/gait.py --of fast --start slow.json --out fast.json
     python studies/training/gait.py --of both --start slow.json fast.json
 
-Gains are found for walking slowly and for walking fast, then together. What is found is printed as JSON after every
-generation; it goes into policies/gait.py. Needs the package cma.
+Gains of a speed that is neither tuned nor begun with are those of the one that is. What is found is printed as JSON
+after every generation; it goes into policies/gait.py. Needs the package cma.
 """
 
 import argparse
@@ -65,14 +65,15 @@ def play(env: gym.Env, policy: gait, command: tuple[float, ...], seed: int, step
 
 
 def begin(names: list[str]) -> Gaits:
-    """Return gains of both speeds from "shipped", "first", or one or two files of this script."""
-    if names in (["shipped"], ["first"]):
-        return {"slow": SLOW, "fast": FAST} if names == ["shipped"] else {"slow": FIRST, "fast": FIRST}
-    found = {}
-    for name in names:
-        found |= json.loads(Path(name).read_text())
-    only = next(iter(found.values()))
-    return {part: Gains(**found.get(part, only)) for part in ("slow", "fast")}
+    """Return the gains that are begun with: "shipped", "first", or those in files of this script."""
+    if names == ["shipped"]:
+        return {"slow": SLOW, "fast": FAST}
+    found = (
+        {}
+        if names == ["first"]
+        else {k: v for name in names for k, v in json.loads(Path(name).read_text()).items()}
+    )
+    return {part: Gains(**gains) for part, gains in found.items()}
 
 
 def main() -> None:
@@ -93,7 +94,7 @@ def main() -> None:
     parts = ("slow", "fast") if options.of == "both" else (options.of,)
     unit = np.tile(STEP, len(parts))
     search = cma.CMAEvolutionStrategy(
-        np.concatenate([gaits[part] for part in parts]) / unit,
+        np.concatenate([gaits.get(part, next(iter(gaits.values()), FIRST)) for part in parts]) / unit,
         options.spread,
         {"seed": options.seed, "popsize": options.population, "verbose": -9},
     )
@@ -113,7 +114,9 @@ def main() -> None:
         commands = [CORNER[options.of], *map(tuple, rng.uniform(low, high, (options.episodes - 1, 3)))]
         losses, points, seed = [], search.ask(), episode_seed(0, generation)
         for point in points:
-            kinds = {name: gains._asdict() for name, gains in (gaits | built(point)).items()}
+            found = built(point)
+            only = dict.fromkeys(("slow", "fast"), next(iter(found.values())))
+            kinds = {name: gains._asdict() for name, gains in (only | gaits | found).items()}
             results = [
                 play(world, gait(env, **kinds), command, seed, options.steps)
                 for world, command in zip(worlds, commands, strict=True)
