@@ -1,6 +1,6 @@
 """Constraints, what to make of their violation, and shields, as values and pure functions."""
 
-from sim2real.safety.barrier import JointBarrier, TorqueClamp
+from sim2real.safety.barrier import JointBarrier, SoftLimits, TorqueClamp
 from sim2real.safety.catalogue import (
     action_rate,
     base_height,
@@ -56,6 +56,7 @@ __all__ = [
     "Recovery",
     "Saute",
     "Shield",
+    "SoftLimits",
     "Step",
     "Stochastic",
     "Terminate",

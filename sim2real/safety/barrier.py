@@ -265,6 +265,57 @@ class TorqueClamp:
         return Bounded(joints, limits)
 
 
+@dataclass(frozen=True, kw_only=True)
+class SoftLimits:
+    """Tell no joint to leave the middle part of its range: legged_gym's ``soft_dof_pos_limit``, made a shield.
+
+    Where the joint goes is another matter: it promises nothing about a robot that pushes a joint beyond where it is
+    told to be. What it has over `JointBarrier` is that it leaves a joint all its speed, so that a gait survives it.
+
+    Attributes:
+        fraction: of the range, around its middle.
+
+    Raises:
+        Sim2RealError: unless it lies above 0 and not above 1.
+    """
+
+    name: ClassVar[str] = "soft_limits"
+
+    fraction: float = 0.9
+
+    def __post_init__(self) -> None:
+        check(self, fraction=1.0)
+
+    def bind(self, env: Any) -> Guard:
+        """Return the limiter for an environment's joints, which are told where to be.
+
+        Raises:
+            Sim2RealError: if they are told a torque instead.
+        """
+        joints = Joints(env, self.name)
+        if joints.by_torque:
+            raise Sim2RealError(
+                f"The shield '{self.name}' limits the positions joints are told; these are told torques."
+            )
+        spared_rad = 0.5 * (1.0 - self.fraction) * joints.range_rad
+        ends = joints.lower_rad + spared_rad, joints.upper_rad - spared_rad
+        return _Within(*((end - joints.offset) / joints.scale for end in ends))
+
+
+class _Within:
+    infeasible = False
+
+    def __init__(self, low: Array, high: Array) -> None:
+        self._low, self._high = low, high
+
+    def reset(self) -> None:
+        pass
+
+    def __call__(self, step: Step) -> Array:
+        safe: Array = np.minimum(np.maximum(step.action, self._low), self._high)
+        return safe
+
+
 def spread(count: int, dimensions: int) -> Array:
     """Return points (count, dimensions) that fill the unit cube evenly: Roberts' R sequence.
 

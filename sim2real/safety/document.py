@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from sim2real.errors import Sim2RealError, nearest
-from sim2real.safety.barrier import JointBarrier, TorqueClamp
+from sim2real.safety.barrier import JointBarrier, SoftLimits, TorqueClamp
 from sim2real.safety.constraint import Constraint
 from sim2real.safety.learned import LearnedLayer
 from sim2real.safety.modes import Lagrangian, Penalise, PidLagrangian, Record, Saute, Stochastic, Terminate
@@ -17,7 +17,7 @@ KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Constraint, Record, Penalise, Lagrangian, PidLagrangian, Terminate, Stochastic, Saute),
-        *(JointBarrier, TorqueClamp, RateLimit, BarrierProgramme, LearnedLayer, Recovery),
+        *(JointBarrier, TorqueClamp, SoftLimits, RateLimit, BarrierProgramme, LearnedLayer, Recovery),
     )
 }
 """Every frozen value of safety that can be written down."""

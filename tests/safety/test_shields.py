@@ -146,7 +146,7 @@ def test_a_joint_by_itself_stays_behind_its_barrier(held, seed, heavy, pushed):
 
 @pytest.mark.parametrize(
     "shield",
-    [*CLOSED, safety.BarrierProgramme(), safety.RateLimit(change=0.3)],
+    [*CLOSED, safety.SoftLimits(), safety.BarrierProgramme(), safety.RateLimit(change=0.3)],
     ids=lambda shield: shield.name,
 )
 @given(seed=st.integers(0, 2**32 - 1))
@@ -199,6 +199,31 @@ def test_the_rate_limiter_moves_by_the_change_at_most_and_gets_there():
     wanted = np.array([1.2])
     made = [float(limiter(Step(None, wanted, {}, env))[0]) for _ in range(4)]
     assert made == pytest.approx([0.5, 1.0, 1.2, 1.2])
+
+
+@pytest.mark.parametrize("end", [-1.0, 1.0])
+def test_soft_limits_keep_joints_that_are_told_to_go_to_their_stops_off_them(end):
+    """Sent beyond its stop, a joint is told to be a tenth of its range away; without the shield it ends at the stop."""
+    env = Held()
+    left_rad = {}
+    for shielded in (False, True):
+        env.reset()
+        limiter = guard(safety.SoftLimits(fraction=0.8), env)
+        wanted = np.full(N, 20.0 * end)
+        told = limiter(step(env, wanted)) if shielded else wanted
+        for _ in range(150):
+            env.step(told)
+        joints = Joints(env, "test")
+        position = env.sim.joint_position_rad
+        left_rad[shielded] = np.minimum(position - joints.lower_rad, joints.upper_rad - position)
+        if shielded:
+            target = env.action_offset + env.action_scale * told
+            place = (target - joints.lower_rad) / joints.range_rad
+            np.testing.assert_allclose(place, 0.5 + 0.4 * end, atol=1e-9)
+    # A joint sags by what it carries, and stays half as far from its stop as it was told to.
+    assert (left_rad[True] > 0.05 * joints.range_rad).all()
+    assert (left_rad[False] < 0.01 * joints.range_rad).all()
+    env.sim.close()
 
 
 # ---- proofs: zero violations on the bolted robot -----------------------------------------------------------------
@@ -545,6 +570,8 @@ def test_shields_are_values():
             lambda: safety.JointBarrier(speed=1.5),
             "joint_barrier: speed must be above 0 and at most 1, not 1.5",
         ),
+        (lambda: safety.SoftLimits(fraction=0.0), "soft_limits: fraction must be above 0 and at most 1"),
+        (lambda: safety.SoftLimits().bind(Held("torque")), "these are told torques"),
         (lambda: safety.RateLimit(change=0), "rate_limit: change must be above 0, not 0"),
         (lambda: safety.Recovery(release_rad=0.2), "release_rad must be below trigger_rad"),
         (lambda: safety.TorqueClamp().bind(gym.make("Pendulum-v1")), "needs an environment of this package"),
