@@ -10,9 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 
+from sim2real import safety
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Condition, from_json, to_json
 from sim2real.policies.binding import ContractBinding
+from sim2real.safety import Shield
 
 FORMAT = "sim2real-policy/1"
 Numbers = float | tuple[float, ...]
@@ -67,6 +69,7 @@ class Contract:
         gait_period_s: the period behind the term `gait_phase`.
         history_by: `"term"` keeps the history of each term together (Isaac Lab), `"frame"` the terms of each
             moment (humanoid-gym).
+        shields: that it was trained behind, and stands behind wherever it runs.
         seen: the conditions met in training; `()` is the nominal world alone, None is undeclared.
         training: algorithm, steps, seed, command and so on; flat.
 
@@ -91,6 +94,7 @@ class Contract:
     kd: tuple[float, ...] | None = None
     gait_period_s: float | None = None
     history_by: str = "term"
+    shields: tuple[Shield, ...] = ()
     seen: tuple[Condition, ...] | None = None
     training: Mapping[str, Scalar | Sequence[Scalar]] = field(default_factory=dict, hash=False)
 
@@ -98,11 +102,12 @@ class Contract:
         _keep(self, "joints", tuple(self.joints))
         _keep(self, "observation", tuple(self.observation))
         _keep(self, "outputs", tuple(self.outputs))
+        _keep(self, "shields", tuple(self.shields))
         _keep(self, "seen", None if self.seen is None else tuple(map(tuple, self.seen)))
         _keep(self, "training", {name: _flat(name, value) for name, value in self.training.items()})
         if self.observation:
             self._check()
-        elif stated := self._stated().keys() - {"seen", "training"}:
+        elif stated := self._stated().keys() - {"shields", "seen", "training"}:
             raise Sim2RealError(
                 f"A contract with {', '.join(sorted(stated))} must list its observation terms."
             )
@@ -183,6 +188,8 @@ class Contract:
                 {p.name: getattr(term, p.name) for p in fields(term) if getattr(term, p.name) != p.default}
                 for term in self.observation
             ]
+        if self.shields:
+            stated["shields"] = safety.to_json(self.shields)
         if self.seen is not None:
             stated["seen"] = [to_json(condition) for condition in self.seen]
         plain: dict[str, Any] = json.loads(json.dumps({"format": FORMAT} | stated))
@@ -200,6 +207,7 @@ class Contract:
             raise Sim2RealError(f"A contract says format = '{FORMAT}', not {stated!r}.")
         _check_keys(values, cls, "A contract")
         values["observation"] = tuple(_read_term(term) for term in values.get("observation", ()))
+        values["shields"] = safety.from_json(values.get("shields", ()))
         if "seen" in values:
             values["seen"] = tuple(from_json(condition) for condition in values["seen"])
         return cls(**values)

@@ -25,7 +25,8 @@ _KINDS = {".safetensors": "native", ".pt": "TorchScript", ".onnx": "ONNX", ".zip
 class PolicyFile:
     """One policy: where it is, the contract it runs under, and a sha256 of all that decides what it does.
 
-    Between it and the environment stand ``shields``, in order; the sha256 is that of the policy alone.
+    Between it and the environment stand ``shields``, in order, at first those that it was trained behind; the sha256
+    is that of the policy alone.
     """
 
     source: str
@@ -37,7 +38,9 @@ class PolicyFile:
     shields: tuple[Shield, ...] = ()
 
     def behind(self, *shields: Shield) -> "PolicyFile":
-        """Return the same policy behind shields, which see its actions in this order.
+        """Return the same policy behind these shields and no others, which see its actions in this order.
+
+        Those of its contract are among them only if they are named again: without arguments it is bare.
 
         Raises:
             Sim2RealError: if two are of one kind.
@@ -153,7 +156,14 @@ def file(
         if declared not in (None, contract.seen):
             raise Sim2RealError(f"'{path}' already declares what it saw in training: leave seen out.")
     sha256 = _digest(data, contract)
-    return PolicyFile(source=str(path), kind=kind, label=name or path.stem, sha256=sha256, contract=contract)
+    return PolicyFile(
+        source=str(path),
+        kind=kind,
+        label=name or path.stem,
+        sha256=sha256,
+        contract=contract,
+        shields=contract.shields,
+    )
 
 
 def glob(
@@ -228,6 +238,6 @@ def _read(path: str | Path) -> bytes:
 
 
 def _digest(data: bytes, contract: Contract, name: str = "", options: str = "{}") -> str:
-    """Hash what decides the behaviour: content and contract, but neither labels nor the training record."""
-    terms = replace(contract, seen=None, training={}).to_dict()
+    """Hash what decides the behaviour: content and contract, but neither labels, shields nor the training record."""
+    terms = replace(contract, shields=(), seen=None, training={}).to_dict()
     return hashlib.sha256(data + json.dumps([terms, name, options], sort_keys=True).encode()).hexdigest()

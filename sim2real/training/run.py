@@ -130,7 +130,7 @@ def evaluate(training: Training, path: Path) -> Row:
     """Return means over the training's evaluation episodes, played with the exported file as a study does."""
     asked = training.competence
     assert asked is not None  # or there is nothing to evaluate
-    policy, bench = file(path).behind(*training.shields), Bench()
+    policy, bench = file(path), Bench()
     where = Trial(
         policy=policy,
         env=training.env,
@@ -152,6 +152,7 @@ def export(
     curriculum, last = environments.curriculum, rows[-1] if rows else {}
     contract = replace(
         environments.trainee.contract,
+        shields=training.shields,
         seen=(training.perturbations if curriculum is None else curriculum.condition,),
         training={
             "name": training.name,
@@ -163,7 +164,6 @@ def export(
             "steps": learner.steps + _steps_before(training.starts_from(seed)),
             "constraints": tuple(constraint.label for constraint in training.constraints),
             "mode": repr(training.mode),
-            "shields": tuple(shield.name for shield in training.shields),
             "wrappers": tuple(wrap.label for wrap in training.wrappers),
             **{name: sum(row[name] for row in rows) for name in ("cost", "violations", "interventions")},
             **{name: value for name, value in last.items() if name.startswith("evaluated ")},

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Interval, Uniform, add, delay, scale
 from sim2real.policies import Contract, Term
+from sim2real.safety import RateLimit, Recovery, SoftLimits
 
 SEEN = (
     (),
@@ -20,6 +21,7 @@ SEEN = (
     (add("parameter:torso.velocity_y", Uniform(-1, 1), every=Interval(5, 10)),),
 )
 numbers = st.floats(-1e6, 1e6)
+SHIELDS = (RateLimit(change=0.5), SoftLimits(fraction=0.85), Recovery())
 
 
 @st.composite
@@ -45,6 +47,7 @@ def contracts(draw):
         kp=kp,
         kd=kp,
         gait_period_s=draw(st.none() | st.floats(0.1, 2)),
+        shields=draw(st.sampled_from([(), SHIELDS])),
         seen=draw(st.none() | st.lists(st.sampled_from(SEEN)).map(tuple)),
         training=draw(st.dictionaries(st.text(), flat | st.lists(flat).map(tuple), max_size=3)),
     )

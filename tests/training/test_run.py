@@ -174,8 +174,11 @@ def test_constraints_end_episodes_in_training_alone(tmp_path):
     assert float(row["length"]) < 20
     assert float(row["evaluated length"]) == 20
     assert float(row["interventions"]) > 0
-    told = policies.file(path).contract.training
-    assert (told["mode"], told["shields"]) == ("Terminate(budget=0.0)", ("rate_limit",))
+    policy = policies.file(path)
+    assert policy.contract.training["mode"] == "Terminate(budget=0.0)"
+    assert policy.shields == policy.contract.shields == training.shields
+    assert policy.behind().shields == ()
+    assert policy.behind().sha256 == policy.sha256
 
 
 def test_an_unknown_criterion_is_refused(tmp_path):
