@@ -162,8 +162,12 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
     for mine in figures.challenges:
         if mine.policy == policy and mine.kept and mine.kept.n_episodes:
             what = "held-out" if mine.declared else "perturbed"
-            kept = f"{whole(mine.kept, True)} of its nominal {metric}."
-            sentences.append(f"Over all {mine.conditions} {what} conditions it keeps {kept}")
+            where = (
+                f"all {mine.conditions} {what} conditions"
+                if mine.conditions > 1
+                else f"the one {what} condition"
+            )
+            sentences.append(f"Over {where} it keeps {whole(mine.kept, True)} of its nominal {metric}.")
     return sentences
 
 
