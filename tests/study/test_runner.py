@@ -401,6 +401,9 @@ def kill_workers(folder, kills, episodes, rng, executor="processes"):
             if victims := workers_of(os.getpid()):
                 os.kill(rng.choice(victims), signal.SIGKILL)
                 done += 1
+                if done % 2:  # every other one can strike workers as they start, on a slow machine, too
+                    begun.clear()
+                    begun.wait()
 
     killer = threading.Thread(target=kill)
     killer.start()
