@@ -5,8 +5,8 @@
     sim2real run studies/locomotion.py:as_trained    # in worlds drawn as `randomised` met them, all at once
 
 The learnt walkers are those of `studies/training/walk.py`, three training runs each: `nominal` has seen commands only,
-`randomised` other worlds too. `scripted` is the controller they began as imitators of, which knows its true velocity.
-PATH holds Unitree's G1 policy (github.com/unitreerobotics/unitree_rl_gym,
+`randomised` other worlds too, and `constrained` spares its joints as well. `scripted` is the controller they began as
+imitators of, which knows its true velocity. PATH holds Unitree's G1 policy (github.com/unitreerobotics/unitree_rl_gym,
 deploy/pre_train/g1/motion.pt).
 """
 
@@ -77,9 +77,8 @@ def study(
     trained: Path = TRAINED,
 ) -> Study:
     """Build the study of the walkers under a folder, and of a published policy where one is given."""
-    learnt = {
-        name: policies.glob(f"{trained}/{name}-seed*.safetensors") for name in ("nominal", "randomised")
-    }
+    kinds = "nominal", "randomised", "constrained"
+    learnt = {kind: policies.glob(f"{trained}/{kind}-seed*.safetensors") for kind in kinds}
     others = {"published": policies.file(published, contract=contract)} if published else {}
     return Study(
         name="locomotion",
@@ -97,13 +96,15 @@ def study(
 
 
 def as_trained(episodes: int = 20, seed: int = 0) -> Study:
-    """Build the study of 20 s in worlds drawn as in training, in which all perturbations come together."""
+    """Build the study of 20 s in worlds drawn as in training, all perturbations together, and of what PPO began as."""
     recipe = load_module(HERE / "training" / "walk.py")
     worlds = {"commands": recipe.COMMANDS, "worlds of training": (*recipe.COMMANDS, *recipe.RANDOMISATION)}
+    walkers = study(episodes, seed)
     return replace(
-        study(episodes, seed),
+        walkers,
         name="locomotion-as-trained",
         env_kwargs={"engine": "mujoco", "episode_s": recipe.EPISODE_S},
+        policies={**walkers.policies, "imitators": policies.glob(recipe.STARTS)},
         conditions=worlds,
         competent=0.9 * recipe.EPISODE_S,
     )

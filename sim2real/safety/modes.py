@@ -130,7 +130,8 @@ class Lagrangian(_Priced):
         limit: the cost an episode may have on average.
         rate: step per unit of cost; OmniSafe's 0.035, without its Adam.
         initial: first multiplier.
-        most: largest multiplier.
+        most: largest multiplier. Where a policy can end its episode, as a robot can by falling, it will once a step
+            costs more than it earns: keep the price below that.
         episodes: how many are averaged for one update.
     """
 

@@ -59,8 +59,10 @@ def trainings(recipe):
     return {
         "imitation": recipe.imitation(),
         "imitation-randomised": recipe.imitation(randomised=True),
+        "imitation-constrained": recipe.imitation(randomised=True, constrained=True),
         "nominal": recipe.training(),
         "randomised": recipe.randomised(),
+        "constrained": recipe.constrained(),
     }
 
 
@@ -72,6 +74,7 @@ def test_a_walker_is_what_its_recipe_makes(recipe, path):
     told = contract.training
     assert (told["identity"], told["name"], str(told["seed"])) == (training.identity, training.name, seed)
     assert contract.seen == (training.perturbations,)
+    assert contract.shields == training.shields
     before = training.starts_from(int(seed))
     with path.with_suffix(".csv").open() as file:
         steps = int(list(csv.DictReader(file))[-1]["steps"])
