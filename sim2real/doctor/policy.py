@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sim2real.errors import Finding, Sim2RealError
 from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Policy, PolicyFile, Term
 from sim2real.policies.binding import compare
-from sim2real.study.rollout import Env, Row, Where, episode, make, one_line
+from sim2real.study.rollout import Env, Row, Where, dress, episode, make, one_line
 from sim2real.wrappers.perturbed import control_period_s
 
 Array = NDArray[np.float64]
@@ -233,6 +233,7 @@ def _in(env: Env, policy: PolicyFile, network: Policy, contract: Contract, trust
         return
     gains = (robot.kp.copy(), robot.kd.copy()) if contract.kp is not None and hasattr(robot, "kp") else None
     try:
+        env = dress(env, (), None, contract.shields)
         bound = BoundPolicy(heard, ContractBinding(contract, robot)) if promises else policy.bind(env, trust)
         row, actions = _play(env, bound)
     except Exception as error:

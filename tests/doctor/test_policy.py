@@ -11,6 +11,7 @@ from sim2real.doctor import Place
 from sim2real.doctor.policy import check_contract, check_policy
 from sim2real.errors import Sim2RealError
 from sim2real.policies import Contract, Mlp, onnx
+from sim2real.safety import SoftLimits
 from sim2real.study.rollout import make
 
 STUDIES = Path(__file__).parents[2] / "studies"
@@ -85,6 +86,17 @@ def test_what_is_wrong_in_a_contract_is_named(contract, about, tmp_path, wrong):
     """One mistake is told by its own name, by physics where no number shows it, and nothing else is blamed."""
     path = policies.save(tmp_path / "walker.safetensors", WALKER.load(), contract)
     assert {finding.about for finding in wrong(check_policy(WALK, policies.file(path)))} == about
+
+
+def test_a_policy_is_played_behind_its_shields(tmp_path, wrong):
+    """A shield that lets nothing move keeps the good walker from walking; one that changes nothing blames nobody."""
+    found = {}
+    for fraction in (1.0, 1e-3):
+        contract = replace(HERS, shields=(SoftLimits(fraction=fraction),))
+        path = policies.save(tmp_path / f"{fraction}.safetensors", WALKER.load(), contract)
+        found[fraction] = {finding.about for finding in wrong(check_policy(WALK, policies.file(path)))}
+    assert "episode" in found[1e-3]
+    assert found[1.0] == set()
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
