@@ -156,14 +156,8 @@ def file(
         if declared not in (None, contract.seen):
             raise Sim2RealError(f"'{path}' already declares what it saw in training: leave seen out.")
     sha256 = _digest(data, contract)
-    return PolicyFile(
-        source=str(path),
-        kind=kind,
-        label=name or path.stem,
-        sha256=sha256,
-        contract=contract,
-        shields=contract.shields,
-    )
+    bare = PolicyFile(source=str(path), kind=kind, label=name or path.stem, sha256=sha256, contract=contract)
+    return bare.behind(*contract.shields)
 
 
 def glob(

@@ -298,22 +298,13 @@ class SoftLimits:
                 f"The shield '{self.name}' limits the positions joints are told; these are told torques."
             )
         spared_rad = 0.5 * (1.0 - self.fraction) * joints.range_rad
-        ends = joints.lower_rad + spared_rad, joints.upper_rad - spared_rad
-        return _Within(*((end - joints.offset) / joints.scale for end in ends))
+        lower, upper = joints.lower_rad + spared_rad, joints.upper_rad - spared_rad
+        target = np.outer((0.0, 0.0, 1.0), np.ones_like(lower))
 
+        def limits() -> Iterator[Limit]:
+            yield target, lower, upper, np.zeros_like(lower)
 
-class _Within:
-    infeasible = False
-
-    def __init__(self, low: Array, high: Array) -> None:
-        self._low, self._high = low, high
-
-    def reset(self) -> None:
-        pass
-
-    def __call__(self, step: Step) -> Array:
-        safe: Array = np.minimum(np.maximum(step.action, self._low), self._high)
-        return safe
+        return Bounded(joints, limits)
 
 
 def spread(count: int, dimensions: int) -> Array:

@@ -68,12 +68,10 @@ def begin(names: list[str]) -> Gaits:
     """Return the gains that are begun with: "shipped", "first", or those in files of this script."""
     if names == ["shipped"]:
         return {"slow": SLOW, "fast": FAST}
-    found = (
-        {}
-        if names == ["first"]
-        else {k: v for name in names for k, v in json.loads(Path(name).read_text()).items()}
-    )
-    return {part: Gains(**gains) for part, gains in found.items()}
+    if names == ["first"]:
+        return {}
+    files = [json.loads(Path(name).read_text()) for name in names]
+    return {part: Gains(**gains) for found in files for part, gains in found.items()}
 
 
 def main() -> None:
