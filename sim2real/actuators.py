@@ -5,6 +5,14 @@
             ─► electrical lag ─► dead zone ─► torque ripple ─► τ
 
 Dry and viscous joint friction act on the joint itself, in the engine, where they are exact.
+
+Damping is integrated implicitly. A torque τ(v) that falls with the joint's speed, held for a tick of h, throws what is
+light beyond where it should stop: explicit damping d of an inertia m is unstable from h d = 2 m on. The torque that
+the tick should end with solves m Δv = h τ(v + Δv); every piece of τ is a line c − d v, of which that solution is
+(c − d v)·m/(m + h d), and the smaller of two pieces has the smaller solution, so the chain of limits is gone through
+once more with pieces that are scaled down. From the two torques, τ₀ at the beginning and τ₁ at the end, follows the
+slope of the secant, d = (τ₀ − τ₁)/Δv, and (M + h d) Δv = h τ₀ is what the engine solves: an inertia h d more on the
+joint's own diagonal, for this tick. Between the limits h d is h·kd whatever m is; at a limit it is nothing.
 """
 
 from collections import deque
@@ -26,8 +34,8 @@ BLOCK = 64
 class Actuators:
     """The motors of n joints, in SI units; every array below is (n,).
 
-    Gains, strength, latency, jitter and loss may be changed between ticks; after any other change call ``settle``.
-    What a real motor has on top of the ideal one costs nothing while it is not there.
+    Latency, jitter and loss may be changed between ticks; after any other change call ``settle``, or ``tuned`` if it
+    is one of gains and strength. What a real motor has on top of the ideal one costs nothing while it is not there.
 
     The torque-speed curve is the four-quadrant law of a DC motor (Isaac Lab's and mjlab's ``DCMotor``)::
 
@@ -49,6 +57,9 @@ class Actuators:
             T θ' = (τ/(c e))² − θ, the first-order model of thermal relays (IEC 60255-149), and takes
             (1 − c) θ of the effort limit: e when cold, c e when hot.
         thermal_time_s: the time constant T of that heat.
+        inertia: inertia m that a motor moves at least, its rotor's; it matters only where a limit begins or ends.
+        implicit: inertia h d that implicit damping adds to the joint in this tick, in kg m²; ``torque`` finds it.
+        changed: whether ``tuned`` was called since this was last set to False, so that the period may be too long.
         supply: voltage of the idle battery, as a fraction of the nominal; stall torque and no-load speed go with it.
         sag_per_w: the battery's internal resistance over its nominal voltage squared, R/V₀². Under a load of P
             the fraction of the voltage left solves u·(supply − u) = P·R/V₀²; P is the mechanical power.
@@ -59,6 +70,7 @@ class Actuators:
         effort_nm: largest torque at the joint.
         stall_nm: torque at rest under full drive; at least ``effort_nm``.
         no_load_rad_s: joint speed at which full drive gives no torque.
+        inertia: inertia that each motor moves at least, in kg m²; above 0.
         timestep_s: physics period.
         torque_control: commands are torques instead of joint targets.
     """
@@ -71,6 +83,7 @@ class Actuators:
         effort_nm: Array,
         stall_nm: Array,
         no_load_rad_s: Array,
+        inertia: Array,
         timestep_s: float,
         torque_control: bool = False,
     ) -> None:
@@ -78,6 +91,7 @@ class Actuators:
         self.strength = np.ones_like(kp)
         self.effort_nm, self.stall_nm = effort_nm.copy(), stall_nm.copy()
         self.no_load_rad_s = no_load_rad_s.copy()
+        self.inertia = inertia.copy()
         self.latency_s = self.jitter_s = self.loss = 0.0
         self.torque_noise, self.sag_per_w = 0.0, 0.0
         self.supply, self.continuous, self.thermal_time_s = 1.0, 1.0, 60.0
@@ -87,12 +101,18 @@ class Actuators:
         self.commands_torque = torque_control
         self._in_flight: deque[tuple[int, Array]] = deque()
         self._active = np.zeros_like(kp)
+        self.changed = False
         self._fade_nm = np.zeros_like(kp)  # what heat has taken of the effort limit
         self.settle()
         self.reset(self._active)
 
+    def tuned(self) -> None:
+        """Note that gains, strength or rotors have changed."""
+        self._tuned = self.changed = True
+
     def settle(self) -> None:
-        """Derive what the tick needs; call it after a change of anything but gains, strength and the command's way."""
+        """Derive what the tick needs; call it after a change of anything but the command's way."""
+        self._tuned = True  # and let the next tick derive the rest
         self._slope = self.stall_nm / self.no_load_rad_s
         self._noisy, self._loaded = self.torque_noise > 0.0, self.sag_per_w > 0.0
         self._warm = self.continuous < 1.0
@@ -143,6 +163,11 @@ class Actuators:
         else:
             self._in_flight.append((self._tick + delay, command))
 
+    def divide_ticks(self, parts: int) -> None:
+        """Let what is on its way arrive when it should, now that a tick is so many."""
+        now = self._tick
+        self._in_flight = deque((now + (due - now) * parts, command) for due, command in self._in_flight)
+
     def torque(self, position: Array, velocity: Array) -> Array:
         """Return the torques (n,) in N m for this physics tick, from joint positions and velocities."""
         if self._in_flight:
@@ -152,6 +177,8 @@ class Actuators:
                 for _ in range(due[-1] + 1):
                     self._in_flight.popleft()
         self._tick += 1
+        if self._tuned:
+            self._tune()
         if self.commands_torque:
             torque = self.strength * self._active
         else:
@@ -162,15 +189,33 @@ class Actuators:
         if self._disturbed:
             self._disturb(torque, velocity)
         # The curve of the driving quadrant, then the limit that holds in all four.
-        lost = self._slope * velocity
-        torque = _minimum(torque, self._stall - lost)
-        lost += self._stall
-        torque = _maximum(torque, -lost)
+        asked, lost, self.implicit = torque, self._slope * velocity, self._unlimited
+        most, least = self._stall - lost, -(lost + self._stall)
+        torque = _maximum(_minimum(torque, most), least)
         torque = _maximum(_minimum(torque, self._effort), -self._effort)
+        if (torque != asked).any():
+            self._limit(asked, torque, most, least)
         if self._worn:
             return self._wear(torque, position)
         self._motor_nm = torque
         return torque
+
+    def _tune(self) -> None:
+        """Derive what implicit damping needs."""
+        h = self.timestep_s
+        self._unlimited = np.zeros_like(self.kd) if self.commands_torque else h * self.strength * self.kd
+        self._kept_of_asked = self.inertia / (self.inertia + self._unlimited)
+        self._kept_of_curve = self.inertia / (self.inertia + h * self._slope)
+        self._tuned = False
+
+    def _limit(self, asked: Array, torque: Array, most: Array, least: Array) -> None:
+        """Find what implicit damping adds where a limit is met, or where the tick comes to meet one."""
+        kept = self._kept_of_curve
+        end = _maximum(_minimum(asked * self._kept_of_asked, most * kept), least * kept)
+        end = _maximum(_minimum(end, self._effort), -self._effort)
+        moves = np.abs(end) > 1e-12
+        ratio = np.divide(torque, end, out=np.ones_like(end), where=moves)
+        self.implicit = np.where(moves, self.inertia * np.maximum(ratio - 1.0, 0.0), self._unlimited)
 
     def _disturb(self, torque: Array, velocity: Array) -> None:
         """Add noise to what is asked for, and find what voltage and heat leave of the limits."""
@@ -193,8 +238,10 @@ class Actuators:
             torque -= self._motor_nm
             torque *= self._gained
             torque += self._motor_nm
+            self.implicit = self.implicit * self._gained
         self._motor_nm = torque
         if self._dead:
+            self.implicit = self.implicit * (np.abs(torque) > self.dead_zone_nm)
             torque = torque - _maximum(_minimum(torque, self.dead_zone_nm), -self.dead_zone_nm)
         if self._rippled:
             torque = torque + self.ripple_nm * np.sin(self.ripple_cycles * position)

@@ -46,7 +46,8 @@ class RobotEnv(gym.Env[Observation, NDArray[Any]]):
         hand: how it is commanded: by "synergy" from open to closed, or by "joints".
         engine: what simulates it, "bullet" or "mujoco".
         episode_s: length of an episode; the environment truncates itself.
-        physics_period_s: the engine's period.
+        physics_period_s: the engine's period, where the motors are not too stiff for it; what an episode had at its end
+            is among its metrics.
         control_period_s: time between actions, a whole multiple of the physics period.
         rewards: reward weights by term, replacing the task's.
         render_mode: None, "rgb_array" or "human".
@@ -209,7 +210,7 @@ class RobotEnv(gym.Env[Observation, NDArray[Any]]):
         if terminated or truncated:
             info["success"] = truncated and self.task.succeeded()
             info["termination"] = failure
-            info["metrics"] = self.task.metrics()
+            info["metrics"] = self.task.metrics() | {"physics_period_s": self.sim.physics_period_s}
         if self.render_mode == "human":
             self.sim.engine.follow(self.sim.base_position_m)
         return self._observe(), sum(terms.values()), terminated, truncated, info

@@ -200,7 +200,10 @@ class Link:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Joint:
-    """How a child link moves against its parent; limits in rad and N m (m and N when prismatic)."""
+    """How a child link moves against its parent; limits in rad and N m (m and N when prismatic).
+
+    `armature` is what the motor's rotor weighs at the joint, in kg m² (kg when prismatic). URDF has no word for it.
+    """
 
     name: str
     kind: str
@@ -214,6 +217,7 @@ class Joint:
     velocity: float = math.inf
     damping: float = 0.0
     friction: float = 0.0
+    armature: float = 0.0
 
     def child_in_parent(self, position: float) -> Array:
         """Return the child link's pose at a joint position, which joints that cannot move ignore."""
@@ -227,7 +231,7 @@ class Joint:
 
     @cached_property
     def urdf(self) -> str:
-        """The joint's element; damping and friction stay out, they are the actuators' to model."""
+        """The joint's element; damping, friction and armature stay out, they are the simulation's to model."""
         limits = {key: getattr(self, key) for key in ("lower", "upper", "effort", "velocity")}
         if free := math.isinf(self.upper - self.lower):  # PyBullet wants limits of a slide, these mean none
             limits |= {"lower": 0.0, "upper": -1.0}
@@ -315,6 +319,8 @@ class Tree:
 
         Velocities: linear and angular of the root link's origin in its own frame, then of `joint_names`.
         Composite-rigid-body algorithm with everything in the root's frame: Featherstone 2008, section 6.2.
+        A rotor adds its armature to its joint's own diagonal and to nothing else: it spins many times as fast as
+        the joint, so what it takes from turning with the link before it is left out (ibid., section 9.6).
         """
         poses = self.link_poses(positions)
         seen = self.bodies.seen_from(poses)
@@ -341,6 +347,8 @@ class Tree:
                     j, other = columns[place]
                     matrix[i, j] = matrix[j, i] = other @ force
                 place = above[place]
+        for place, (i, _) in columns.items():
+            matrix[i, i] += self.joints[place - 1].armature
         return matrix
 
     def hold(self, driven: Iterable[str], positions: Mapping[str, float]) -> Merge:

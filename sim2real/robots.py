@@ -6,7 +6,8 @@ given by globs, of which later ones override earlier ones. All of it is optional
 
     name, base (checked to be the root), payload (the link that carries one), feet = ["left_ankle_roll", ...]
     [groups] legs = ["*_hip_*", ...]          [pose_rad] [kp_nm_rad] [kd_nms_rad] [coulomb_nm] [viscous_nms]
-    [motors.NAME] inertia_kgm2, gear_ratio, count; [motor] "*_knee" = NAME; or [armature_kgm2] outright
+    [motors.NAME] inertia_kgm2, gear_ratio, count; [motor] "*_knee" = NAME; or [armature_kgm2] outright, and
+    [armature_kg] of a joint that slides (its gear ratio is in rad/m)
     [lower_rad] [upper_rad] [effort_nm] [velocity_rad_s] where the URDF lacks or misstates them, [stall_nm]
     [sensors.NAME] link, xyz_m, rpy_rad       [variants.NAME] any of these, laid over the rest
     [hands.NAME] palm, xyz_m, rpy_rad, arm = ["left_elbow", ...], tips, work_m, fingers = { joint = [open, closed] }
@@ -58,7 +59,8 @@ _PER_JOINT = {  # tables that give joints a number, and the field of Drive that 
     "velocity_rad_s": "velocity_rad_s",
     "kp_nm_rad": "kp",
     "kd_nms_rad": "kd",
-    "armature_kgm2": "armature_kgm2",
+    "armature_kgm2": "armature",
+    "armature_kg": "armature",
     "coulomb_nm": "coulomb_nm",
     "viscous_nms": "viscous_nms",
 }
@@ -80,11 +82,14 @@ _TOP: dict[str, Any] = {
 class Drive:
     """One movable joint and its motor, in rad and N m (in m and N when it is prismatic).
 
+    `armature` is the inertia of the motor's rotor as the joint feels it, in kg m² (kg when it is prismatic).
+
     `stall_nm` begins the torque-speed line that ends in 0 at `velocity_rad_s`; unless told it is twice the
     effort limit, which the motor then holds up to half its top speed.
     """
 
     name: str
+    slides: bool
     lower: float
     upper: float
     effort_nm: float
@@ -92,12 +97,12 @@ class Drive:
     velocity_rad_s: float
     kp: float
     kd: float
-    armature_kgm2: float
+    armature: float
     coulomb_nm: float
     viscous_nms: float
 
     def __post_init__(self) -> None:
-        for key in [item.name for item in fields(self)][3:]:
+        for key in [item.name for item in fields(self)][4:]:
             if not getattr(self, key) >= 0:
                 raise Sim2RealError(f"{key} of '{self.name}' is {getattr(self, key)}, not 0 or more.")
         if not self.lower <= self.upper:
@@ -161,7 +166,6 @@ class Changes:
         length: factor on a link's length: see `Robot.lengths_m`. All that sits on the link moves along, its shapes
             get longer and its mass is spread further, but none of it gets thicker or heavier.
         payload: (kg, position) of a point mass fixed in a link's frame.
-        armature: factor on the reflected inertia of an actuated joint's motor.
     """
 
     mass: Mapping[str, float] = field(default_factory=dict)
@@ -170,7 +174,6 @@ class Changes:
     shape: Mapping[str, Sequence[Sequence[float]]] = field(default_factory=dict)
     length: Mapping[str, float] = field(default_factory=dict)
     payload: Mapping[str, tuple[float, Vector]] = field(default_factory=dict)
-    armature: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         numbers = {
@@ -337,8 +340,8 @@ class Robot:
     ) -> Compiled:
         """Return the robot with only the `actuated` joints left, all others held in the default pose.
 
-        Each driven link gets its joint's armature about all three axes: about the joint's own alone the
-        tensor would break the triangle inequality of moments of inertia, which engines do not survive.
+        The rotors' armature goes with the joints that are left, not into their links: put there it would load every
+        joint above as well. URDF cannot say it, so whoever loads the text tells the engine.
 
         Args:
             actuated: Joint names, in the order in which they will be commanded.
@@ -354,14 +357,6 @@ class Robot:
         else:
             robot, (merge, frame_of) = self, _structure_as_described(self, tuple(actuated))
         tree = merge.tree(*robot._changed(changes))
-        armature = {name: self.joints[name].armature_kgm2 for name in actuated}
-        for name, factor in changes.armature.items():
-            if not armature.get(name):
-                known = [joint for joint in armature if armature[joint]]
-                raise Sim2RealError(f"'{name}' is not actuated or has no armature.{nearest(name, known)}")
-            armature[name] *= factor
-        added = np.array([0.0, *(armature[joint.name] for joint in merge.joints)])[:, None, None] * np.eye(3)
-        tree = replace(tree, bodies=replace(tree.bodies, inertia_kgm2=tree.bodies.inertia_kgm2 + added))
         names, urdf = tuple(actuated), tree.urdf(visuals)
         return Compiled(robot=robot, joint_names=names, tree=tree, urdf=urdf, frame_of=frame_of)
 
@@ -422,53 +417,8 @@ class Compiled:
 
     @cached_property
     def merged(self) -> dict[str, Inertial]:
-        """The mass properties of each merged link in its own frame, armature included."""
+        """The mass properties of each merged link in its own frame."""
         return {link: self.tree.bodies[place] for link, place in self.tree.index.items()}
-
-    def check(
-        self,
-        period_s: float,
-        kp: Sequence[float] | None = None,
-        kd: Sequence[float] | None = None,
-        fixed_base: bool = False,
-    ) -> None:
-        """Refuse gains (n,), by default the robot's own, with which explicit PD at a period is unstable.
-
-        Torques −Kp q − Kd v held for a period h, with v and then q integrated as engines do, make deviations
-        obey M (q₊ − 2 q + q₋) = −h² Kp q − h Kd (q − q₋). A mode x zⁿ has m (z−1)² + h d (z−1) + h² k z = 0
-        with m = xᵀM x, d = xᵀKd x, k = xᵀKp x; its roots lie within the unit circle if and only if
-        2 h d + h² k < 4 m. So the joints are stable where 4 M − 2 h Kd − h² Kp is positive definite. M is the
-        joint-space inertia with the base free to give way, unless it is bolted down: ground only adds to it.
-
-        Raises:
-            Sim2RealError: A mode is unstable; the sentence names the joint that has the largest part in it.
-        """
-        names = self.tree.joint_names
-        order = [self.joint_names.index(name) for name in names]
-        drives = [self.robot.joints[name] for name in self.joint_names]
-        stiffness = np.array([drive.kp for drive in drives] if kp is None else kp, float)[order]
-        damping = np.array([drive.kd for drive in drives] if kd is None else kd, float)[order]
-        full = self.tree.mass_matrix(self.robot.default_pose)
-        gives = np.zeros((6, len(names))) if fixed_base else np.linalg.solve(full[:6, :6], full[:6, 6:])
-        inertia = full[6:, 6:] - full[6:, :6] @ gives
-        moments, modes = np.linalg.eigh(inertia)
-        unit = modes / np.sqrt(np.maximum(4 * moments, 1e-300))  # unitᵀ 4 M unit = 1
-
-        def worst(period: float) -> tuple[float, int]:
-            load = 2 * period * damping + period**2 * stiffness
-            ratios, mixes = np.linalg.eigh((unit.T * load) @ unit)
-            return ratios[-1], int(np.argmax(load * (unit @ mixes[:, -1]) ** 2))
-
-        if not names or worst(period_s)[0] < 1:
-            return
-        joint, stable_s = worst(period_s)[1], period_s
-        while worst(stable_s)[0] >= 1:
-            stable_s /= 2
-        raise Sim2RealError(
-            f"joint '{names[joint]}' is unstable with kp {stiffness[joint]:g} and kd {damping[joint]:g} at "
-            f"{period_s:g} s, its inertia being {1 / (4 * unit[joint] @ unit[joint]):.2g} kg m²: "
-            f"shorten the period (to {stable_s:.2g} s), lower the gains, or give its armature in robot.toml."
-        )
 
 
 def reflected_inertia(inertia_kgm2: Sequence[float], gear_ratio: Sequence[float]) -> float:
@@ -497,7 +447,11 @@ def _structure(robot: Robot, actuated: tuple[str, ...]) -> tuple[Merge, dict[str
             raise Sim2RealError(f"joint '{name}' has no effort limit: give it one in [effort_nm].")
     if len(set(actuated)) < len(actuated):
         raise Sim2RealError(f"each joint can be actuated only once: {', '.join(actuated)}.")
-    merge = robot.tree.hold(actuated, robot.default_pose)
+    geared = [
+        replace(joint, armature=robot.joints[joint.name].armature) if joint.name in actuated else joint
+        for joint in robot.tree.joints
+    ]
+    merge = replace(robot.tree, joints=tuple(geared)).hold(actuated, robot.default_pose)
     rows = zip(robot.link_names, merge.group, merge.frames, strict=True)
     return merge, {link: (merge.links[new].name, frame[:3, 3], frame[:3, :3]) for link, new, frame in rows}
 
@@ -626,7 +580,7 @@ def _drives(tree: Tree, table: Mapping[str, Any]) -> dict[str, Drive]:
     for motor in motor_of.values():
         if motor not in motors:
             raise Sim2RealError(f"[motor] names an unknown motor '{motor}'.{nearest(motor, motors)}")
-    told = {of: _spread(table, key, float, tree.joint_names) for key, of in _PER_JOINT.items()}
+    told = {key: _spread(table, key, float, tree.joint_names) for key in _PER_JOINT}
     drives = {}
     for joint in (joint for joint in tree.joints if joint.name in tree.joint_names):
         values = {
@@ -636,16 +590,20 @@ def _drives(tree: Tree, table: Mapping[str, Any]) -> dict[str, Drive]:
             "velocity_rad_s": joint.velocity,
             "kp": 0.0,
             "kd": 0.0,
-            "armature_kgm2": motors[motor_of[joint.name]] if joint.name in motor_of else 0.0,
+            "armature": motors[motor_of[joint.name]] if joint.name in motor_of else 0.0,
             "coulomb_nm": joint.friction,
             "viscous_nms": joint.damping,
-            **{of: numbers[joint.name] for of, numbers in told.items() if joint.name in numbers},
+            **{
+                _PER_JOINT[key]: numbers[joint.name] for key, numbers in told.items() if joint.name in numbers
+            },
         }
-        if joint.kind == "prismatic" and values["armature_kgm2"]:
-            raise Sim2RealError(
-                f"joint '{joint.name}' slides: armature is an inertia, so only hinges have it."
-            )
-        drives[joint.name] = Drive(name=joint.name, **{"stall_nm": 2 * values["effort_nm"]} | values)
+        slides = joint.kind == "prismatic"
+        motion, wrong, right = ("slides", "kgm2", "kg") if slides else ("turns", "kg", "kgm2")
+        if joint.name in told[f"armature_{wrong}"]:
+            raise Sim2RealError(f"joint '{joint.name}' {motion}: its armature belongs in [armature_{right}].")
+        drives[joint.name] = Drive(
+            name=joint.name, slides=slides, **{"stall_nm": 2 * values["effort_nm"]} | values
+        )
     return drives
 
 

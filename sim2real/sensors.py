@@ -67,6 +67,14 @@ class SensorBuffer:
         self._readings.append(reading)
         self._newest += 1
 
+    def divide_ticks(self, parts: int) -> None:
+        """Let what is kept be as old as it is, now that a tick is so many: in between the reading before stands."""
+        kept = list(self._readings)
+        self._readings = deque(reading for reading in kept[:-1] for _ in range(parts))
+        self._readings.append(kept[-1])
+        self._newest, self._oldest = self._newest * parts, self._oldest * parts
+        self._shown = [tick * parts for tick in self._shown]
+
     def read(self) -> Reading:
         """Return of each part the newest reading that is at least its latency old."""
         for i, more_s in enumerate(self.more_s):

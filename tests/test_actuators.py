@@ -9,7 +9,15 @@ DT = 0.005
 
 
 def motors(n=1, *, torque_control=False, **arrays):
-    values = {"kp": 100.0, "kd": 2.0, "effort_nm": 80.0, "stall_nm": 120.0, "no_load_rad_s": 30.0} | arrays
+    values = {
+        "kp": 100.0,
+        "kd": 2.0,
+        "effort_nm": 80.0,
+        "stall_nm": 120.0,
+        "no_load_rad_s": 30.0,
+        "inertia": 0.05,
+    }
+    values |= arrays
     return Actuators(
         **{name: np.full(n, value) for name, value in values.items()},
         timestep_s=DT,

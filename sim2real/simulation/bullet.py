@@ -8,6 +8,9 @@ engine's traps, each with a test that fails without it (``tests/simulation/test_
 * the default joint motors and the default damping of 0.04 are switched off;
 * contact friction is the ground's coefficient alone (Bullet multiplies the two bodies' coefficients), and
   between robot and another body that body's alone;
+* a rotor's inertia is on its joint alone: Bullet's joints have none, so each turns a flywheel through a gear;
+* no speed is cut off at 100 rad/s, which a light link has in passing before its rotor is felt;
+* viscous friction is implicit, as explicit it would be unstable for what is light;
 * ground that was soft becomes rigid again only by a rebuild;
 * restitution is swallowed by contacts that are solved before they touch;
 * a reset restores a saved state bit for bit, and a rebuild starts from an empty world.
@@ -52,6 +55,18 @@ except ModuleNotFoundError as error:  # pragma: no cover - only on Pythons witho
         "This environment runs on PyBullet, which is not installed: its wheels end with Python 3.11, so use that, "
         "or `pip install pybullet`, which newer Pythons compile from source for many minutes."
     ) from error
+
+WHEELS = 4
+"""Flywheels on one axle of the rotors: what a contact costs grows with the joints of a body, and so does a body."""
+
+RESIDUAL = 1e-18
+"""Where the solver stops. Bullet's own 1e-7 leaves the gears a thousandth of a N m: a wrong inertia of light links."""
+
+UNLIMITED = 1e12
+"""A speed, or an impulse, that is never met."""
+
+FREEWHEEL = 1e-3
+"""Inertia of a flywheel that no joint turns, in kg m²."""
 
 _WORLD_FRAME = pybullet.WORLD_FRAME
 _TORQUE = pybullet.TORQUE_CONTROL
@@ -113,6 +128,7 @@ class BulletEngine:
         pybullet.setPhysicsEngineParameter(
             fixedTimeStep=self.timestep_s,
             numSubSteps=0,
+            solverResidualThreshold=RESIDUAL,
             deterministicOverlappingPairs=1,
             enableFileCaching=0,
             physicsClientId=c,
@@ -137,13 +153,14 @@ class BulletEngine:
         self._index_names(joint_names)
         # Two calls: given damping or activation in the same call, Bullet drops a link's friction and restitution.
         pybullet.changeDynamics(
-            self._robot, -1, linearDamping=0.0, angularDamping=0.0,
+            self._robot, -1, linearDamping=0.0, angularDamping=0.0, maxJointVelocity=UNLIMITED,
             activationState=pybullet.ACTIVATION_STATE_DISABLE_SLEEPING, physicsClientId=c,
         )  # fmt: skip
         for link in range(-1, self._n_bullet_joints):
             pybullet.changeDynamics(
                 self._robot, link, lateralFriction=1.0, restitution=1.0, jointDamping=0.0, physicsClientId=c
             )
+        self._build_rotors()
         self.set_joint_friction(np.zeros(len(self._joints)))
         self._loaded_inertial = [
             pybullet.getDynamicsInfo(self._robot, link, physicsClientId=c)
@@ -164,6 +181,72 @@ class BulletEngine:
                 0, shape, batchPositions=sunken, useMaximalCoordinates=1, physicsClientId=c
             )
         self._saved = pybullet.saveState(physicsClientId=c)
+
+    def _build_rotors(self) -> None:
+        """Give each joint a flywheel, on an axle held far away, that a gear turns exactly as fast as the joint.
+
+        A hard constraint q̇ = θ̇ with a wheel of inertia a makes the joint-space inertia M + diag(a), and leaves
+        contacts, stops and dry friction to be solved together with it.
+        """
+        c, n = self._client, len(self._joints)
+        self._armature, self._viscous_nms, self._implicit = np.zeros(n), np.zeros(n), np.zeros(n)
+        self._wheels: list[tuple[int, int, int]] = []  # of each joint: body, link and gear
+        for first in range(0, n, WHEELS):
+            count = min(WHEELS, n - first)
+            still, upright = [(0.0, 0.0, 0.0)] * count, [(0.0, 0.0, 0.0, 1.0)] * count
+            axle = pybullet.createMultiBody(
+                0.0, basePosition=(0.0, 0.0, -1000.0), linkMasses=[1.0] * count,
+                linkCollisionShapeIndices=[-1] * count, linkVisualShapeIndices=[-1] * count,
+                linkPositions=still, linkOrientations=upright,
+                linkInertialFramePositions=still, linkInertialFrameOrientations=upright,
+                linkParentIndices=[0] * count, linkJointTypes=[pybullet.JOINT_REVOLUTE] * count,
+                linkJointAxis=[(0.0, 0.0, 1.0)] * count, physicsClientId=c,
+            )  # fmt: skip
+            pybullet.changeDynamics(
+                axle, -1, linearDamping=0.0, angularDamping=0.0, maxJointVelocity=UNLIMITED, physicsClientId=c
+            )
+            for link in range(count):
+                pybullet.changeDynamics(axle, link, jointDamping=0.0, physicsClientId=c)
+                pybullet.setJointMotorControl2(
+                    axle, link, pybullet.VELOCITY_CONTROL, force=0.0, physicsClientId=c
+                )
+                gear = pybullet.createConstraint(
+                    self._robot, self._joints[first + link], axle, link, pybullet.JOINT_GEAR,
+                    (0.0, 0.0, 1.0), (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), physicsClientId=c,
+                )  # fmt: skip
+                self._wheels.append((axle, link, gear))
+        self._turned: list[bool | None] = [None] * n
+        for joint in range(n):
+            self._turn_wheel(joint)
+
+    def _damp(self, implicit: NDArray[np.float64]) -> None:
+        """Give the flywheels what implicit damping adds to the joints."""
+        changed = np.flatnonzero(implicit != self._implicit).tolist()
+        self._implicit = implicit
+        for joint in changed:
+            self._turn_wheel(joint)
+
+    def _turn_wheel(self, joint: int) -> None:
+        """Give a joint's flywheel the inertia that is asked for, and let it go where that is none.
+
+        Viscous friction d over a period h, taken at the velocity that the period ends with, is an inertia h d more:
+        (M + h d) Δv = h (τ − d v). MuJoCo does the same.
+        """
+        c = self._client
+        axle, link, gear = self._wheels[joint]
+        inertia = float(
+            self._armature[joint] + self._implicit[joint] + self.timestep_s * self._viscous_nms[joint]
+        )
+        pybullet.changeDynamics(
+            axle, link, localInertiaDiagonal=[inertia or FREEWHEEL] * 3, physicsClientId=c
+        )
+        turned = inertia > 0.0
+        if turned != self._turned[joint]:
+            self._turned[joint] = turned
+            force = UNLIMITED if turned else 0.0
+            pybullet.changeConstraint(gear, gearRatio=-1.0, maxForce=force, physicsClientId=c)
+            speed = pybullet.getJointState(self._robot, self._joints[joint], physicsClientId=c)[1]
+            pybullet.resetJointState(axle, link, 0.0, speed, physicsClientId=c)
 
     def _build(self, body: Body) -> tuple[int, tuple[Vector, Quaternion], tuple[Vector, Quaternion]]:
         """Build a body, and return it with the pose of its inertial frame in its own, and the other way round."""
@@ -232,6 +315,7 @@ class BulletEngine:
         One restoration is not enough: where the contacts differ from the saved ones, as after a fall, the solver
         keeps something of them that shows in the first tick. A tick from the saved state overwrites it.
         """
+        self._damp(np.zeros(len(self._joints)))
         pybullet.restoreState(self._saved, physicsClientId=self._client)
         pybullet.stepSimulation(self._client)
         pybullet.restoreState(self._saved, physicsClientId=self._client)
@@ -253,8 +337,11 @@ class BulletEngine:
         pybullet.resetBasePositionAndOrientation(self._robot, position, quaternion, physicsClientId=c)
         pybullet.resetBaseVelocity(self._robot, (0, 0, 0), (0, 0, 0), physicsClientId=c)
         velocities = [0.0] * len(self._joints) if joint_velocity is None else joint_velocity
-        for joint, q, v in zip(self._joints, joint_position, velocities, strict=True):
+        for joint, (axle, link, _), q, v in zip(
+            self._joints, self._wheels, joint_position, velocities, strict=True
+        ):
             pybullet.resetJointState(self._robot, joint, q, v, physicsClientId=c)
+            pybullet.resetJointState(axle, link, 0.0, v, physicsClientId=c)
 
     def joint_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return joint positions and velocities, each (n,), in rad and rad/s."""
@@ -334,10 +421,13 @@ class BulletEngine:
         return found
 
     def mass_matrix(self, joint_position: Sequence[float]) -> NDArray[np.float64]:
-        """Return the engine's joint-space mass matrix, floating base first when the base is free."""
-        return np.array(
+        """Return the joint-space mass matrix, rotors included, floating base first when the base is free."""
+        matrix = np.array(
             pybullet.calculateMassMatrix(self._robot, list(joint_position), physicsClientId=self._client)
         )
+        rows = np.array(self._joints, dtype=np.intp) + self._free  # in Bullet's order of joints
+        matrix[rows, rows] += self._armature
+        return matrix
 
     # ---- bodies -------------------------------------------------------------------------------------------
 
@@ -439,8 +529,10 @@ class BulletEngine:
 
     # ---- stepping -----------------------------------------------------------------------------------------
 
-    def tick(self, torque_nm: Sequence[float]) -> None:
-        """Apply joint torques (n,) in N m and advance one physics period."""
+    def tick(self, torque_nm: Sequence[float], implicit: NDArray[np.float64] | None = None) -> None:
+        """Apply joint torques (n,) in N m and advance one physics period; see ``Engine.tick``."""
+        if implicit is not self._implicit:
+            self._damp(np.zeros(len(self._joints)) if implicit is None else implicit)
         if self._joints:
             pybullet.setJointMotorControlArray(
                 self._robot, self._joints, _TORQUE, forces=torque_nm, physicsClientId=self._client
@@ -517,6 +609,8 @@ class BulletEngine:
         """Set the physics period."""
         self.timestep_s = timestep_s
         pybullet.setPhysicsEngineParameter(fixedTimeStep=timestep_s, physicsClientId=self._client)
+        for joint in np.flatnonzero(self._viscous_nms).tolist():
+            self._turn_wheel(joint)
 
     def set_link_contact(
         self, link: int, *, compliance_m_n: float, damping_ns_m: float, spinning_m: float = 0.0
@@ -553,9 +647,17 @@ class BulletEngine:
 
     def set_joint_damping(self, joint: int, viscous_nms: float) -> None:
         """Set viscous friction of one joint (index into ``joint_names``), in N m s/rad."""
+        self._viscous_nms[joint] = viscous_nms
         pybullet.changeDynamics(
             self._robot, self._joints[joint], jointDamping=viscous_nms, physicsClientId=self._client
         )
+        self._turn_wheel(joint)
+
+    def set_joint_armature(self, armature: NDArray[np.float64]) -> None:
+        """Set the inertia (n,) of the rotors as the joints feel it, in kg m² (kg where a joint slides)."""
+        for joint in np.flatnonzero(armature != self._armature).tolist():
+            self._armature[joint] = armature[joint]
+            self._turn_wheel(joint)
 
     def set_joint_limits(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Move the stops of one joint (index into ``joint_names``); lower must stay below upper."""

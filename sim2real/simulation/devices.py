@@ -38,9 +38,9 @@ def register_motors(table: ParameterTable, motors: Actuators, joint_names: Seque
         spec = Parameter(nominal=nominal, unit=unit, low=low, high=high, doc=doc)
         table.add(name, spec, attribute(motors, field, then))
     each = (
-        ("strength", motors.strength, "", 0.0, 10.0, "Torque delivered per torque asked for.", None),
-        ("kp", motors.kp, "N m/rad", 0.0, 1e5, "Proportional gain of the motor controller.", None),
-        ("kd", motors.kd, "N m s/rad", 0.0, 1e4, "Derivative gain of the motor controller.", None),
+        ("strength", motors.strength, "", 0.0, 10.0, "Torque delivered per torque asked for.", motors.tuned),
+        ("kp", motors.kp, "N m/rad", 0.0, 1e5, "Proportional gain of the motor controller.", motors.tuned),
+        ("kd", motors.kd, "N m s/rad", 0.0, 1e4, "Derivative gain of the motor controller.", motors.tuned),
         ("effort_limit", motors.effort_nm, "N m", 0.0, 1e4, "Largest torque at the joint.", settle),
         ("no_load_speed", motors.no_load_rad_s, "rad/s", 1e-3, 1e4,
          "Joint speed at which full drive gives no torque.", settle),

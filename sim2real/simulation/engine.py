@@ -79,8 +79,15 @@ class Engine(Protocol):
     def set_timestep(self, timestep_s: float) -> None:
         """Set the physics period."""
 
-    def tick(self, torque_nm: Sequence[float]) -> None:
-        """Apply joint torques (n,) in N m and advance one physics period."""
+    def tick(self, torque_nm: Sequence[float], implicit: Array | None = None) -> None:
+        """Apply joint torques (n,) in N m and advance one physics period.
+
+        Args:
+            torque_nm: (n,) at the velocities that the period begins with.
+            implicit: (n,) kg m², inertia that is added to the joints' own diagonals for this period: the period times
+                the damping that the motors give, so that the period ends with the torque that belongs to its end.
+                None adds nothing.
+        """
 
     # ---- the robot ----------------------------------------------------------------------------------------
 
@@ -122,6 +129,12 @@ class Engine(Protocol):
 
     def set_joint_damping(self, joint: int, viscous_nms: float) -> None:
         """Set viscous friction of one joint, in N m s/rad."""
+
+    def set_joint_armature(self, armature: Array) -> None:
+        """Set the inertia (n,) of the rotors as the joints feel it, in kg m² (kg where a joint slides).
+
+        It adds to the joint's own diagonal of the mass matrix and to nothing else.
+        """
 
     def set_joint_limits(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Move the stops of one joint; lower must stay below upper."""

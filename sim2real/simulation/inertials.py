@@ -1,6 +1,5 @@
 """A robot's masses, how they are spread, and its lengths: what parameters want of them, noted for the next reset."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ IDENTITY = np.eye(3).tolist()
 class Inertials:
     """The changes of a robot's body that its parameters ask for."""
 
-    def __init__(self, robot: Robot, joint_names: Sequence[str]) -> None:
-        self._robot, self._joint_names = robot, joint_names
-        kinds = ("mass", "com_m", "inertia", "shape", "length", "armature")
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        kinds = ("mass", "com_m", "inertia", "shape", "length")
         self._wanted: dict[str, dict[str, Any]] = {kind: {} for kind in kinds}
         self._payload = [0.0, 0.0, 0.0, 0.0]  # kg, then its offset from the link's centre of mass
 
@@ -61,7 +60,7 @@ class Inertials:
         return set_entry
 
     def register(self, table: ParameterTable) -> None:
-        """Register the mass properties and lengths of the links, the armature of the motors, and the payload."""
+        """Register the mass properties and lengths of the links, and the payload."""
 
         def add(
             name: str, nominal: float, unit: str, low: float, high: float, doc: str, setter: Setter
@@ -95,11 +94,6 @@ class Inertials:
             add(f"{link}.length", length_m, "m", 0.5 * length_m, 2.0 * length_m,
                 "Length of the link, from its joint to the farthest it carries; its mass stays, spread further.",
                 self._factor("length", link, length_m))  # fmt: skip
-        for joint in self._joint_names:
-            armature = self._robot.joints[joint].armature_kgm2
-            if armature > 0.0:
-                add(f"{joint}.armature", armature, "kg m²", 1e-3 * armature, 1e2 * armature,
-                    "Rotor inertia seen at the joint.", self._factor("armature", joint, armature))  # fmt: skip
         link = self._robot.payload_link
         add("payload.mass", 0.0, "kg", 0.0, 1e3, f"A point mass carried by the {link}.",
             element(self._payload, 0))  # fmt: skip

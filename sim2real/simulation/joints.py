@@ -1,6 +1,7 @@
-"""What the engine knows of each joint beside its motor: friction, stops, and that it may be stuck."""
+"""What the engine knows of each joint beside its motor's torque: rotor, friction, stops, and that it may be stuck."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,17 +22,25 @@ SEIZED_NM = 1e6
 
 
 class Joints:
-    """Friction and stops of n joints; every array is (n,), the stops (n, 2).
+    """Rotors, friction and stops of n joints; every array is (n,), the stops (n, 2).
 
     Attributes:
+        armature: inertia of the rotors as the joints feel it, in kg m² (kg where a joint slides).
         sticking: whether any joint has stiction, so that ``grip_or_let_go`` is to be called before each tick.
+
+    Args:
+        drives: the joints.
+        engine: what they are in.
+        tuned: called when a rotor has changed.
     """
 
-    def __init__(self, drives: list[Drive], engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, drives: list[Drive], engine: Engine, tuned: Callable[[], None]) -> None:
+        self._engine, self._tuned = engine, tuned
         self._names = [drive.name for drive in drives]
         self._coulomb_nm = np.array([drive.coulomb_nm for drive in drives])
         self._viscous_nms = np.array([drive.viscous_nms for drive in drives])
+        self.armature = np.array([drive.armature for drive in drives])
+        self._units = ["kg" if drive.slides else "kg m²" for drive in drives]
         self._nominal_stops_rad = np.array([(drive.lower, drive.upper) for drive in drives]).reshape(-1, 2)
         self._stops_rad = self._nominal_stops_rad.copy()
         self._stiction_nm, self._stuck = np.zeros(len(drives)), np.zeros(len(drives))
@@ -47,6 +56,7 @@ class Joints:
     def tell(self) -> None:
         """Tell a freshly built engine everything."""
         self._tell_dry_friction()
+        self._tell_armature()
         for joint in np.flatnonzero((self._stops_rad != self._nominal_stops_rad).any(axis=1)).tolist():
             self._engine.set_joint_limits(joint, *self._stops_rad[joint].tolist())
         for joint, viscous_nms in enumerate(self._viscous_nms.tolist()):
@@ -70,6 +80,10 @@ class Joints:
         self._at_rest = np.abs(self._engine.joint_state()[1]) < AT_REST_RAD_S
         self._tell_dry_friction()
 
+    def _tell_armature(self) -> None:
+        self._engine.set_joint_armature(self.armature)
+        self._tuned()
+
     def _damping(self, joint: int) -> Setter:
         def set_damping(value: float) -> None:
             self._viscous_nms[joint] = value
@@ -85,7 +99,7 @@ class Joints:
         return set_stop
 
     def register(self, table: ParameterTable, default_pose: Array) -> None:
-        """Register the friction of every joint, and the stops of those that have any."""
+        """Register rotor and friction of every joint, and the stops of those that have any."""
         changed = self._dry_friction_changed
         for i, name in enumerate(self._names):
             rows = (
@@ -98,6 +112,9 @@ class Joints:
                  element(self._stuck, i, changed)),
                 ("viscous_friction", self._viscous_nms[i], "N m s/rad", 1e3, "Friction torque per joint speed.",
                  self._damping(i)),
+                ("armature", self.armature[i], self._units[i], max(1e2 * self.armature[i], 10.0),
+                 "Inertia of the motor's rotor as the joint feels it.",
+                 element(self.armature, i, self._tell_armature)),
             )  # fmt: skip
             for field, nominal, unit, high, doc, setter in rows:
                 spec = Parameter(nominal=float(nominal), unit=unit, low=0.0, high=high, doc=doc)

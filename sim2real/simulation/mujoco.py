@@ -186,6 +186,9 @@ class MujocoEngine(Engine):
                     spec.add_pair(geomname1=name, geomname2=other)
             solids += [(name, moves) for name in names]
         self._m = m = spec.compile()
+        self._armature = np.zeros(len(self._joint_names))
+        self._implicit: Array | None = None
+        self._derived = True
         self._d, self._scratch = mujoco.MjData(m), mujoco.MjData(m)
         m.opt.gravity[:], m.opt.iterations = self.gravity_m_s2, self._iterations
         self.set_timestep(self.timestep_s)
@@ -205,8 +208,9 @@ class MujocoEngine(Engine):
     def _rebuild(self, bodies: list[Body]) -> None:
         """Go on in a world with other bodies at the end."""
         m, d = self._m, self._d
-        self._bodies = bodies
+        armature, self._bodies = self._armature, bodies
         self._build()
+        self.set_joint_armature(armature)
         for new, old, names in (
             (self._m, m, CARRIED),
             (self._d, d, ("qpos", "qvel", "qacc_warmstart", "mocap_pos", "mocap_quat")),
@@ -215,7 +219,7 @@ class MujocoEngine(Engine):
                 to, kept = getattr(new, name), getattr(old, name)
                 both = min(len(to), len(kept))
                 to[:both] = kept[:both]
-        self._derive()
+        self._derived = False
         self._moved()
 
     def restore(self) -> None:
@@ -229,6 +233,7 @@ class MujocoEngine(Engine):
 
     def _moved(self) -> None:
         """Let positions and velocities of links follow those of the joints."""
+        self._derive()
         mujoco.mj_kinematics(self._m, self._d)
         mujoco.mj_comPos(self._m, self._d)
         mujoco.mj_comVel(self._m, self._d)
@@ -472,11 +477,14 @@ class MujocoEngine(Engine):
 
     def _own_mass_matrix(self, d: Any) -> Array:
         m, n = self._m, self._n_dof
+        self._derive()
         mujoco.mj_kinematics(m, d)
         mujoco.mj_comPos(m, d)
         mujoco.mj_crb(m, d)
         full = np.empty((m.nv, m.nv))
         mujoco.mj_fullM(m, d, full)
+        if self._implicit is not None:
+            full[self._at_v, self._at_v] -= self._implicit
         return full[:n, :n]
 
     def bias_forces(
@@ -516,11 +524,18 @@ class MujocoEngine(Engine):
         self._m.dof_solref[:] = 2.0 * timestep_s, 1.0
         self._touched = True
 
-    def tick(self, torque_nm: Sequence[float]) -> None:
-        """Apply joint torques (n,) in N m and advance one physics period."""
+    def tick(self, torque_nm: Sequence[float], implicit: Array | None = None) -> None:
+        """Apply joint torques (n,) in N m and advance one physics period; see ``Engine.tick``."""
         d = self._d
+        if implicit is not self._implicit:
+            self._implicit = implicit
+            self._m.dof_armature[self._at_v] = (
+                self._armature if implicit is None else self._armature + implicit
+            )
         if self._touched:
             self._tell_touch()
+        if not self._derived:
+            self._derive()
         d.qfrc_applied[self._at_v] = torque_nm
         mujoco.mj_step(self._m, d)
         if self._pushed:
@@ -561,6 +576,12 @@ class MujocoEngine(Engine):
         """Set viscous friction of one joint (index into ``joint_names``), in N m s/rad."""
         self._m.dof_damping[self._at_v[joint]] = viscous_nms
 
+    def set_joint_armature(self, armature: Array) -> None:
+        """Set the inertia (n,) of the rotors as the joints feel it, in kg m² (kg where a joint slides)."""
+        self._armature = np.array(armature, dtype=np.float64)
+        self._m.dof_armature[self._at_v] = self._armature
+        self._implicit, self._derived = None, False
+
     def set_joint_limits(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Move the stops of one joint (index into ``joint_names``); lower must stay below upper."""
         self._m.jnt_range[self._joints[joint]] = lower_rad, upper_rad
@@ -573,16 +594,22 @@ class MujocoEngine(Engine):
     def set_link_inertial(self, link: int, mass_kg: float, principal_kgm2: Sequence[float]) -> None:
         """Give a link another mass, and moments of inertia (3,) about its loaded principal axes."""
         self._m.body_mass[link + 1], self._m.body_inertia[link + 1] = mass_kg, principal_kgm2
-        self._derive()
+        self._derived = False
 
     def reset_link_inertials(self) -> None:
         """Undo every ``set_link_inertial``."""
         self._m.body_mass[:], self._m.body_inertia[:] = self._loaded_inertial
-        self._derive()
+        self._derived = False
 
     def _derive(self) -> None:
-        """Let what MuJoCo derives from masses follow them."""
-        mujoco.mj_setConst(self._m, self._scratch)
+        """Let what MuJoCo derives from masses and rotors follow them, if they have changed."""
+        if not self._derived:
+            m, implicit = self._m, self._implicit
+            m.dof_armature[self._at_v] = self._armature
+            mujoco.mj_setConst(m, self._scratch)
+            if implicit is not None:
+                m.dof_armature[self._at_v] += implicit
+            self._derived = True
 
     # ---- looking ------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from sim2real.simulation.inertials import Inertials
 from sim2real.simulation.joints import Joints
 from sim2real.simulation.scene import Scene
 from sim2real.simulation.setters import attribute
+from sim2real.simulation.stability import stable_ticks
 from sim2real.simulation.table import ParameterTable
 from sim2real.simulation.terrain import Terrain
 
@@ -41,7 +42,7 @@ class Simulation:
     Args:
         robot: the description.
         actuated: joint names, in the order of commands and readings; all others are locked and merged away.
-        physics_period_s: the engine's period.
+        physics_period_s: the engine's period; an episode whose motors are too stiff for it gets a shorter one.
         control_period_s: a whole multiple of it.
         control: "position" (joint targets, rad) or "torque" (N m).
         fixed_base: hold the base still, for robots bolted down.
@@ -50,8 +51,8 @@ class Simulation:
         engine: "bullet" or "mujoco".
 
     Raises:
-        Sim2RealError: for periods that do not divide, a robot whose gains are unstable at this period, or an engine
-            that there is not.
+        Sim2RealError: for periods that do not divide, a robot whose gains are stable only at an absurdly short period,
+            or an engine that there is not.
     """
 
     def __init__(
@@ -81,8 +82,6 @@ class Simulation:
         self._fixed_base = fixed_base
         self._visible = visible or gui
         self._nominal = robot.compile(actuated, visuals=self._visible)
-        if control == "position":
-            self._nominal.check(physics_period_s, fixed_base=fixed_base)
         joints = [robot.joints[name] for name in actuated]
 
         def column(field: str) -> Array:
@@ -97,6 +96,7 @@ class Simulation:
             effort_nm=column("effort_nm"),
             stall_nm=column("stall_nm"),
             no_load_rad_s=column("velocity_rad_s"),
+            inertia=np.ones(len(joints)),
             timestep_s=physics_period_s,
             torque_control=control == "torque",
         )
@@ -105,8 +105,8 @@ class Simulation:
         self.engine = make_engine(engine, physics_period_s, gui=gui)
         self.ground, self.scene, self.terrain = Ground(self.engine), Scene(self.engine), Terrain(self.engine)
         self._thrower = Thrower(self.engine, self.scene)
-        self._joints = Joints(joints, self.engine)
-        self._inertials = Inertials(robot, self.joint_names)
+        self._joints = Joints(joints, self.engine, self.actuators.tuned)
+        self._inertials = Inertials(robot)
         self._applied: Changes | None = None
         self._disturbances = Disturbances(self.engine)
         self._load(self._nominal)
@@ -118,6 +118,7 @@ class Simulation:
             {name: f"engine='{engine}' cannot express {name}: {why}." for name, why in unsupported}
         )
         self._register()
+        self._least_inertia = 0.5 / np.diag(np.linalg.inv(self._inertia())) if joints else np.zeros(0)
         self.reset()
 
     # ---- episodes -----------------------------------------------------------------------------------------
@@ -135,8 +136,8 @@ class Simulation:
             velocity_m_s: horizontal velocity to start with, along x and y of the world.
             episode: integers that name the random numbers of whatever is random in here.
         """
-        self._keep_time()
         self._apply_changes()
+        self._keep_time()
         self._joints.reset()
         self.engine.restore()
         self.terrain.begin(episode)
@@ -160,6 +161,8 @@ class Simulation:
         """Advance one control period under a command (n,)."""
         engine, actuators, sensors, encoders = self.engine, self.actuators, self._sensors, self._encoders
         joints, disturbances = self._joints, self._disturbances
+        if actuators.changed:
+            self._shorten_ticks()
         actuators.command(command)
         period = self.physics_period_s
         buffered = sensors.active
@@ -179,8 +182,10 @@ class Simulation:
                 disturbances.push()
             if joints.sticking:
                 joints.grip_or_let_go(velocity)
-            engine.tick(torque.tolist())
+            implicit, before = actuators.implicit, velocity
+            engine.tick(torque.tolist(), implicit)
             position, velocity = engine.joint_state()
+            torque = torque - implicit * ((velocity - before) * (1.0 / period))  # as it is when the tick ends
             if encoders.active:
                 encoders.follow(position, velocity)
             power = torque * velocity
@@ -298,11 +303,16 @@ class Simulation:
     # ---- the world that the parameters make -----------------------------------------------------------------
 
     def use_gains(self, kp: Array, kd: Array) -> None:
-        """Adopt a policy's gains (n,) as the nominal ones, in the order of ``joint_names``."""
+        """Adopt a policy's gains (n,) as the nominal ones, in the order of ``joint_names``.
+
+        Raises:
+            Sim2RealError: They are stable only at an absurdly short physics period.
+        """
         self.kp, self.kd = np.array(kp, dtype=np.float64), np.array(kd, dtype=np.float64)
         for name, p, d in zip(self.joint_names, self.kp, self.kd, strict=True):
             self.parameters.renominate(f"{name}.kp", float(p))
             self.parameters.renominate(f"{name}.kd", float(d))
+        self._stable_ticks()
 
     def _load(self, compiled: Compiled) -> None:
         self._loaded, self.base_height_m = compiled, compiled.robot.base_height_m
@@ -325,16 +335,53 @@ class Simulation:
         self.scene.tell()
 
     def _keep_time(self) -> None:
-        """Divide the control period into as many ticks as the parameters ask for, and tell all who count them."""
+        """Divide the control period into as many ticks as the parameters ask for, and tell all who count them.
+
+        They ask for it by `solver.timestep`, and by motors that are too stiff for it.
+        """
         period_s = self.parameters.spec("solver.timestep").nominal
-        self.ticks = max(1, round(self.control_period_s / self._wanted_period_s))
+        self.ticks = self._stable_ticks()
         if self.ticks != round(self.control_period_s / period_s):
             period_s = self.control_period_s / self.ticks
+        self._tell_period(period_s)
+
+    def _tell_period(self, period_s: float) -> None:
         if period_s != self.physics_period_s:
             self.physics_period_s = period_s
             self.actuators.timestep_s = self._sensors.timestep_s = self._encoders.timestep_s = period_s
             self.actuators.settle()
             self.engine.set_timestep(period_s)
+
+    def _stable_ticks(self) -> int:
+        """Return how many ticks of a control period the wanted values ask for, by them alone."""
+        motors, ticks = self.actuators, max(1, round(self.control_period_s / self._wanted_period_s))
+        motors.changed = False
+        motors.inertia = np.where(self._joints.armature > 0.0, self._joints.armature, self._least_inertia)
+        if motors.commands_torque:
+            return ticks
+        return stable_ticks(
+            self.control_period_s, ticks, names=self.joint_names, armature=self._joints.armature,
+            kp=motors.strength * motors.kp, kd=motors.strength * motors.kd, inertia=self._inertia,
+        )  # fmt: skip
+
+    def _shorten_ticks(self) -> None:
+        """Divide the ticks of a running episode whose motors have become too stiff for them."""
+        parts = math.ceil(self._stable_ticks() / self.ticks)
+        if parts > 1:
+            self.ticks *= parts
+            self.actuators.divide_ticks(parts)
+            self._sensors.divide_ticks(parts)
+            self._tell_period(self.control_period_s / self.ticks)
+
+    def _inertia(self) -> Array:
+        """Return the joint-space inertia (n, n) in the default pose, of a free base with the base giving way."""
+        names = self._nominal.tree.joint_names
+        matrix = self.engine.mass_matrix([self.robot.default_pose[name] for name in names])
+        rows = [names.index(name) for name in self.joint_names]
+        if self._fixed_base:
+            return matrix[np.ix_(rows, rows)]
+        free = matrix[6:, 6:] - matrix[6:, :6] @ np.linalg.solve(matrix[:6, :6], matrix[:6, 6:])
+        return free[np.ix_(rows, rows)]
 
     def _apply_changes(self) -> None:
         """Give the engine the robot and the world that the parameters ask for.

@@ -35,6 +35,7 @@ def legs_in_the_air(name, held, timestep_s=0.001):
         robot.compile(names).urdf, joint_names=names, base_position_m=(0, 0, 5), joint_position=position,
         fixed_base=held,
     )  # fmt: skip
+    engine.set_joint_armature(np.array([robot.joints[joint].armature for joint in names]))
     engine.set_state((0, 0, 5), (0, 0, 0.6, 0.8), position, velocity)
     if not held:
         engine.add_base_velocity((0.3, 0.1, 0.5), SPIN_RAD_S)

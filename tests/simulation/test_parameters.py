@@ -249,15 +249,17 @@ def test_every_stretch_and_shear_is_a_possible_body(shared_legs, stretches, shea
     assert (body.mass_kg[place], *body.com_m[place]) == (nominal.mass_kg, *nominal.com_m)
 
 
-def test_armature_adds_to_the_inertia_of_its_joint(legs):
-    """The diagonal of the mass matrix grows by the added rotor inertia."""
+def test_armature_adds_to_the_inertia_of_its_joint_and_of_nothing_else(legs):
+    """The diagonal of the mass matrix grows by the added rotor inertia, at its joint's row."""
     joint = legs.joint_names.index("left_knee")
+    legs.reset()
     before = whole_mass_matrix(legs)
     nominal = legs.parameters.get("left_knee.armature")
     legs.parameters.set("left_knee.armature", 3 * nominal)
     legs.reset()
-    grown = np.diag(whole_mass_matrix(legs) - before)
-    assert grown[6 + joint] == pytest.approx(2 * nominal, rel=1e-4)
+    grown = np.zeros_like(before)
+    grown[6 + joint, 6 + joint] = 2 * nominal
+    assert whole_mass_matrix(legs) - before == pytest.approx(grown, abs=1e-9)
 
 
 # ---- lengths --------------------------------------------------------------------------------------------------
