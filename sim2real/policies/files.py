@@ -100,7 +100,7 @@ class PolicyFile:
         """
         if self.kind == "scripted":
             kwargs = json.loads(self.options)
-            self._check_unchanged(factories.locate(self.source, kwargs)[1], {})
+            self._check_unchanged(*factories.locate(self.source, kwargs)[1:])
             return BoundPolicy(factories.make(self.source, env, kwargs), SpaceBinding(env))
         robot, promises = env.unwrapped, bool(self.contract.observation)
         name = type(robot).__name__
@@ -185,6 +185,9 @@ def scripted(
 ) -> PolicyFile:
     """Return a policy written in Python: `factory(env, **kwargs)` gives a callable observation -> action.
 
+    Its sha256 covers its module, what this imports from its own folder or package, and every file that an argument
+    names, from the working directory or from the module's folder.
+
     Args:
         factory: a function or class of a Python file, or "module:name" or "file.py:name".
         seen: the conditions it was tuned on; by default the nominal world alone.
@@ -198,14 +201,14 @@ def scripted(
         options = json.dumps(kwargs, sort_keys=True)
     except TypeError as error:
         raise Sim2RealError(f"Arguments of a scripted policy are plain JSON values: {error}.") from error
-    source, code = factories.locate(factory, kwargs)
+    source, code, others = factories.locate(factory, kwargs)
     contract, attribute = Contract(seen=None if seen is None else tuple(seen)), source.rpartition(":")[2]
     shown = ", ".join(f"{key}={value}" for key, value in kwargs.items())
     return PolicyFile(
         source=source,
         kind="scripted",
         label=name or attribute + (f"({shown})" if shown else ""),
-        sha256=_digest(code, {}, contract, attribute, options),
+        sha256=_digest(code, others, contract, attribute, options),
         contract=contract,
         options=options,
     )
