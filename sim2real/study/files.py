@@ -31,9 +31,9 @@ def contents(texts: Iterable[str]) -> dict[str, str]:
     """
     found = {}
     for text in texts:
-        content = robots.content(text)
-        if content is None and os.path.isfile(text):
-            content = Path(text).read_bytes()
+        content, path = robots.content(text), os.path.expanduser(text)  # as Gymnasium does for models
+        if content is None and os.path.isfile(path):
+            content = Path(path).read_bytes()
         if content != b"":
             found[text] = "" if content is None else hashlib.sha256(content).hexdigest()
     return found
