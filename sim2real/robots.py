@@ -24,6 +24,7 @@ import importlib.resources
 import math
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from fnmatch import fnmatchcase
 from functools import cached_property, lru_cache
@@ -463,6 +464,26 @@ def available() -> tuple[str, ...]:
     """Return the names of the robots that ship with the package or that installed plug-ins bring."""
     shipped = {found.parent.name for shelf in _shelves() for found in shelf.glob("*/robot.toml")}
     return tuple(sorted(shipped | importlib.metadata.entry_points(group="sim2real.robots").names))
+
+
+def content(name_or_folder: str | Path) -> bytes | None:
+    """Return what a robot is read from, its `robot.toml` and every URDF that this names; None if there is none.
+
+    It is empty for a robot that comes with this package. What cannot be read is left out: `Robot.load` says why.
+    """
+    try:
+        folder = _folder(name_or_folder)
+    except (Sim2RealError, OSError):  # such as a text that is too long for a path
+        return None
+    if any(folder.resolve().is_relative_to(shelf.resolve()) for shelf in _shelves()):
+        return b""
+    told = (folder / "robot.toml").read_bytes()
+    with suppress(ValueError, AttributeError, OSError):
+        table = tomllib.loads(told.decode())
+        for part in (table, *table.get("variants", {}).values()):
+            if "urdf" in part:
+                told += _urdf(folder, part["urdf"]).encode()
+    return told
 
 
 def _shelves() -> tuple[Path, Path]:

@@ -1,23 +1,31 @@
-"""Policies written in Python: `factory(env, **kwargs) -> policy`, found again by name in any process."""
+"""Policies written in Python: `factory(env, **kwargs) -> policy`, found again by name in any process.
+
+What one does follows from its module, from the modules that this imports from its own folder or package, and from the
+files that its arguments name. What is installed beside it is named by versions, as is this package.
+"""
 
 import hashlib
 import importlib.util
 import inspect
+import os
 import symtable
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from importlib.machinery import PathFinder
+from modulefinder import ModuleFinder
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from sim2real.errors import Sim2RealError, nearest
 
 Factory = Callable[..., Any]
+_PACKAGE = Path(__file__).resolve().parents[1]
+_SHARED = ("site-packages", "dist-packages")  # folders where modules stand beside each other by chance
 
 
-def locate(factory: str | Factory, kwargs: Mapping[str, Any]) -> tuple[str, bytes]:
-    """Return a factory's reference, "module:name" or "file.py:name", and the source it is written in.
+def locate(factory: str | Factory, kwargs: Mapping[str, Any]) -> tuple[str, bytes, dict[str, bytes]]:
+    """Return a factory's reference, "module:name" or "file.py:name", its source, and what else it runs on by name.
 
     Raises:
         Sim2RealError: a factory that cannot be found, now or by name later, or does not take the arguments.
@@ -33,7 +41,7 @@ def locate(factory: str | Factory, kwargs: Mapping[str, Any]) -> tuple[str, byte
             known = [symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()]
             if name.partition(".")[0] not in known:
                 raise Sim2RealError(f"'{module}' defines no '{name}'.{nearest(name, known)}")
-            return factory, source
+            return factory, source, _others(module, source, kwargs)
         factory = resolve(factory)
     module, name = getattr(factory, "__module__", ""), getattr(factory, "__qualname__", "<")
     try:
@@ -47,7 +55,8 @@ def locate(factory: str | Factory, kwargs: Mapping[str, Any]) -> tuple[str, byte
     spec = PathFinder.find_spec(module.partition(".")[0]) if module != "__main__" else None
     places = [] if spec is None else spec.submodule_search_locations or [spec.origin or ""]
     importable = any(place and path.startswith(place) for place in places)
-    return f"{module if importable else path}:{name}", _read(path)
+    source = _read(path)
+    return f"{module if importable else path}:{name}", source, _others(path, source, kwargs)
 
 
 def resolve(reference: str) -> Factory:
@@ -89,6 +98,67 @@ def _check_arguments(factory: Factory, name: str, kwargs: Mapping[str, Any]) -> 
         raise Sim2RealError(
             f"'{name}' cannot be called with {', '.join(['env', *kwargs])}: {error}."
         ) from error
+
+
+def _others(place: str, source: bytes, kwargs: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the contents of modules that a module imports from its own folder, and of files that arguments name."""
+    path = Path(place).resolve()
+    found = {f"file {text}": content for text, content in _files(path, kwargs)}
+    if path.is_relative_to(_PACKAGE):
+        return found
+    root = path.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    own = root / path.relative_to(root).parts[0] if root != path.parent else root
+    if own.name in _SHARED:
+        return found
+    modules, waiting = {path: source}, [path]
+    while waiting:
+        at = waiting.pop()
+        for module in _imports(at, modules[at], root):
+            if module not in modules and module.is_relative_to(own) and not module.is_relative_to(_PACKAGE):
+                modules[module] = _read(str(module))
+                waiting.append(module)
+    del modules[path]
+    return found | {f"import {at.relative_to(root).as_posix()}": content for at, content in modules.items()}
+
+
+def _imports(path: Path, source: bytes, root: Path) -> Iterator[Path]:
+    """Yield the files in which the modules that a module imports would stand below a folder."""
+    try:
+        waiting = [compile(source, path, "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):
+        return  # Python itself will refuse it
+    while waiting:  # not by ast, which fails where two threads parse at once (python/cpython#106905)
+        code = waiting.pop()
+        waiting += [inner for inner in code.co_consts if isinstance(inner, CodeType)]
+        for kind, found in ModuleFinder().scan_opcodes(code):
+            if kind == "store":
+                continue
+            *level, members, module = found
+            base = path.parents[level[0] - 1] if level else root
+            for name in [module, *(f"{module}.{member}".strip(".") for member in members or ())]:
+                parts = [part for part in name.split(".") if part]
+                for end in range(1, len(parts) + 1):
+                    at = base.joinpath(*parts[:end])
+                    yield from (
+                        file.resolve()
+                        for file in (at.with_name(f"{at.name}.py"), at / "__init__.py")
+                        if file.is_file()
+                    )
+
+
+def _files(path: Path, arguments: Any) -> Iterator[tuple[str, bytes]]:
+    """Yield text and content of all files named in arguments, from the working directory or the factory's folder."""
+    if isinstance(arguments, Mapping):
+        arguments = list(arguments.values())
+    if isinstance(arguments, list | tuple):
+        for argument in arguments:
+            yield from _files(path, argument)
+    elif isinstance(arguments, str):
+        places = [place for place in (arguments, str(path.parent / arguments)) if os.path.isfile(place)]
+        if places:
+            yield arguments, _read(places[0])
 
 
 def _read(path: str) -> bytes:

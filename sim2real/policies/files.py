@@ -3,7 +3,7 @@
 import glob as globbing
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Condition
-from sim2real.policies import factories, native
+from sim2real.policies import factories, native, onnx
 from sim2real.policies.binding import BoundPolicy, Policy, SpaceBinding
 from sim2real.policies.contract import Contract
 from sim2real.safety import Shield
@@ -24,6 +24,8 @@ _KINDS = {".safetensors": "native", ".pt": "TorchScript", ".onnx": "ONNX", ".zip
 @dataclass(frozen=True, kw_only=True)
 class PolicyFile:
     """One policy: where it is, the contract it runs under, and a sha256 of all that decides what it does.
+
+    An ONNX file is all of its files: the sha256 covers the weights that it keeps beside itself, by name and content.
 
     Between it and the environment stand ``shields``, in order, at first those that it was trained behind; the sha256
     is that of the policy alone.
@@ -78,10 +80,10 @@ class PolicyFile:
             raise Sim2RealError(
                 f"Opening '{self.source}' can run code: give --trust (trust=True) if you trust its author."
             )
-        data = _read(self.source)
-        self._check_unchanged(data)
+        data, others = _read(Path(self.source), self.kind)
+        self._check_unchanged(data, others)
         try:
-            return _open(self.kind, data, self.source)
+            return _open(self.kind, data, others, self.source)
         except Sim2RealError:
             raise
         except ModuleNotFoundError as error:
@@ -98,7 +100,7 @@ class PolicyFile:
         """
         if self.kind == "scripted":
             kwargs = json.loads(self.options)
-            self._check_unchanged(factories.locate(self.source, kwargs)[1])
+            self._check_unchanged(*factories.locate(self.source, kwargs)[1:])
             return BoundPolicy(factories.make(self.source, env, kwargs), SpaceBinding(env))
         robot, promises = env.unwrapped, bool(self.contract.observation)
         name = type(robot).__name__
@@ -117,9 +119,9 @@ class PolicyFile:
             policy.reset()
         return policy
 
-    def _check_unchanged(self, data: bytes) -> None:
+    def _check_unchanged(self, data: bytes, others: Mapping[str, bytes]) -> None:
         name = self.source.rpartition(":")[2] if self.kind == "scripted" else ""
-        if _digest(data, self.contract, name, self.options) != self.sha256:
+        if _digest(data, others, self.contract, name, self.options) != self.sha256:
             raise Sim2RealError(f"'{self.source}' has changed since it was declared: declare it again.")
 
 
@@ -144,7 +146,8 @@ def file(
     path = Path(path)
     if path.suffix not in _KINDS:
         raise Sim2RealError(f"'{path}' is no known kind of policy file.{nearest(path.suffix, _KINDS)}")
-    data, kind = _read(path), _KINDS[path.suffix]
+    kind = _KINDS[path.suffix]
+    data, others = _read(path, kind)
     if kind == "native":
         if contract is not None:
             raise Sim2RealError(f"'{path}' carries its own contract: leave contract out.")
@@ -155,7 +158,7 @@ def file(
         declared, contract = contract.seen, replace(contract, seen=tuple(seen))
         if declared not in (None, contract.seen):
             raise Sim2RealError(f"'{path}' already declares what it saw in training: leave seen out.")
-    sha256 = _digest(data, contract)
+    sha256 = _digest(data, others, contract)
     bare = PolicyFile(source=str(path), kind=kind, label=name or path.stem, sha256=sha256, contract=contract)
     return bare.behind(*contract.shields)
 
@@ -182,6 +185,9 @@ def scripted(
 ) -> PolicyFile:
     """Return a policy written in Python: `factory(env, **kwargs)` gives a callable observation -> action.
 
+    Its sha256 covers its module, what this imports from its own folder or package, and every file that an argument
+    names, from the working directory or from the module's folder.
+
     Args:
         factory: a function or class of a Python file, or "module:name" or "file.py:name".
         seen: the conditions it was tuned on; by default the nominal world alone.
@@ -195,20 +201,20 @@ def scripted(
         options = json.dumps(kwargs, sort_keys=True)
     except TypeError as error:
         raise Sim2RealError(f"Arguments of a scripted policy are plain JSON values: {error}.") from error
-    source, code = factories.locate(factory, kwargs)
+    source, code, others = factories.locate(factory, kwargs)
     contract, attribute = Contract(seen=None if seen is None else tuple(seen)), source.rpartition(":")[2]
     shown = ", ".join(f"{key}={value}" for key, value in kwargs.items())
     return PolicyFile(
         source=source,
         kind="scripted",
         label=name or attribute + (f"({shown})" if shown else ""),
-        sha256=_digest(code, contract, attribute, options),
+        sha256=_digest(code, others, contract, attribute, options),
         contract=contract,
         options=options,
     )
 
 
-def _open(kind: str, data: bytes, source: str) -> Policy:
+def _open(kind: str, data: bytes, others: Mapping[str, bytes], source: str) -> Policy:
     if kind == "native":
         return native.load(data, source)
     if kind == "TorchScript":
@@ -216,22 +222,26 @@ def _open(kind: str, data: bytes, source: str) -> Policy:
 
         return TorchScriptPolicy(data)
     if kind == "ONNX":
-        from sim2real.policies.onnx import OnnxPolicy
-
-        return OnnxPolicy(data)
+        return onnx.OnnxPolicy(data, others, Path(source).name)
     from sim2real.policies.sb3 import Sb3Policy
 
     return Sb3Policy(data)
 
 
-def _read(path: str | Path) -> bytes:
+def _read(path: Path, kind: str) -> tuple[bytes, dict[str, bytes]]:
+    """Return the content of a policy's file, and of the others that it names."""
     try:
-        return Path(path).read_bytes()
+        data = path.read_bytes()
     except OSError as error:
         raise Sim2RealError(f"The policy '{path}' cannot be read: {error.strerror}.") from error
+    return data, onnx.beside(path, data) if kind == "ONNX" else {}
 
 
-def _digest(data: bytes, contract: Contract, name: str = "", options: str = "{}") -> str:
-    """Hash what decides the behaviour: content and contract, but neither labels, shields nor the training record."""
-    terms = replace(contract, shields=(), seen=None, training={}).to_dict()
-    return hashlib.sha256(data + json.dumps([terms, name, options], sort_keys=True).encode()).hexdigest()
+def _digest(
+    data: bytes, others: Mapping[str, bytes], contract: Contract, name: str = "", options: str = "{}"
+) -> str:
+    """Hash what decides the behaviour: contents and contract, but neither labels, shields nor the training record."""
+    told: list[Any] = [replace(contract, shields=(), seen=None, training={}).to_dict(), name, options]
+    if others:  # a policy that is one file keeps the name it has in earlier records
+        told.append({other: hashlib.sha256(content).hexdigest() for other, content in others.items()})
+    return hashlib.sha256(data + json.dumps(told, sort_keys=True).encode()).hexdigest()

@@ -12,10 +12,11 @@ from typing import Any
 
 from sim2real import safety
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import from_json, to_json
+from sim2real.perturb import from_json, makes, to_json
 from sim2real.perturb.condition import Importable
 from sim2real.policies import PolicyFile
 from sim2real.policies.contract import Contract
+from sim2real.study.files import named
 from sim2real.study.load import load_module, module_name
 from sim2real.study.rollout import versions
 from sim2real.study.store import Store
@@ -98,14 +99,18 @@ def study_to_json(study: Study) -> dict[str, Any]:
 def study_from_json(values: Mapping[str, Any]) -> Study:
     """Return the study `study_to_json` wrote; its functions and policy files are not touched by this."""
     name = values["parameters"]
-    policies, conditions = values["policies"], values["conditions"]
-    changed = {
+    policies = values["policies"]
+    conditions = {label: from_json(condition) for label, condition in values["conditions"].items()}
+    changed: dict[str, Any] = {
         "policies": {label: [_policy_from_json(run) for run in runs] for label, runs in policies.items()},
-        "conditions": {label: from_json(condition) for label, condition in conditions.items()},
+        "conditions": conditions,
         "parameters": name and Importable(name),
         "references": tuple(Reference(**reference) for reference in values["references"]),
         "constraints": safety.from_json(values["constraints"]),
     }
+    if "files" not in values:  # of a study of before, whose trials do not name them
+        made_with = values["env_kwargs"], *map(makes, conditions.values())
+        changed["files"] = dict.fromkeys(set().union(*map(named, made_with)), "")
     return Study(**{**values, **changed})
 
 

@@ -22,6 +22,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Make, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
 from sim2real.safety import Shield
+from sim2real.study.files import check_unchanged
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
 from sim2real.wrappers import Constrained, Perturbed, Shielded
@@ -143,13 +144,14 @@ class Bench:
         if shared != self._shared:
             self.close()
             self._shared = shared
-        made_with = canonical(trial.made_with)
+        made_with = canonical([trial.made_with, trial.made_from])
         opaque = any(isinstance(item, Wrap) for item in trial.condition)
         if opaque:
             self._drop(made_with)
         if made_with not in self._held:
             if len(self._held) == ENVIRONMENTS:
                 self._drop(next(iter(self._held)))
+            check_unchanged(trial.made_from)
             env = make(trial, **(trial.made_with | ({"render_mode": "rgb_array"} if rendered else {})))
             policy = trial.policy.bind(env, trust=self.trust)
             if (

@@ -10,6 +10,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Item, makes
 from sim2real.policies import PolicyFile
 from sim2real.safety import Constraint
+from sim2real.study.files import contents, named
 from sim2real.study.seeds import canonical, episode_seed
 from sim2real.study.trial import ParametersOf, Trial, importable
 
@@ -75,6 +76,8 @@ class Study:
         references: Published numbers to draw beside severity curves.
         constraints: What is watched in every episode; what they count is the records' cost and violations.
         only: Policy label -> condition label -> the episodes it is played in, where that is not all of them.
+        files: Path -> sha256 of the files and robots' folders that `env_kwargs` and conditions name, "" for none; by
+            default as they are now.
 
     Raises:
         Sim2RealError: If a field cannot be used.
@@ -95,6 +98,7 @@ class Study:
     references: tuple[Reference, ...] = ()
     constraints: tuple[Constraint, ...] = ()
     only: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[\w][\w. -]*(?<![. ])", str(self.name), re.ASCII):
@@ -135,6 +139,10 @@ class Study:
                     f"only names policies and conditions of the study, not '{policy}': {[*chosen]}."
                 )
 
+        made_with = (self.env_kwargs, *map(makes, self.conditions.values()))
+        unknown = set().union(*map(named, made_with)) - self.files.keys()
+        object.__setattr__(self, "files", {**self.files, **contents(sorted(unknown))})
+
     def cells(self) -> Iterator[Cell]:
         """Iterate over every (policy, run, condition, episode) with its trial, in the order they are run.
 
@@ -166,6 +174,7 @@ class Study:
             parameters=self.parameters,
             max_steps=self.max_steps,
             constraints=self.constraints,
+            files=self.files,
         )
 
     def trials(self) -> tuple[Trial, ...]:

@@ -11,6 +11,7 @@ from sim2real.perturb import Condition, Make, Parameters, makes, to_json
 from sim2real.perturb.condition import Importable
 from sim2real.policies import PolicyFile
 from sim2real.safety import Constraint
+from sim2real.study.files import named
 from sim2real.study.seeds import canonical, content_hash
 
 RECORD_VERSION = 2  # what a row means; with another number every earlier record is one of another trial
@@ -48,6 +49,7 @@ class Trial:
         parameters: Importable function env -> Parameters, for environments without their own.
         max_steps: Control steps after which the episode is cut, None for no limit.
         constraints: What is watched; it changes nothing.
+        files: Path -> sha256 of what the environment is made from, "" for nothing.
     """
 
     policy: PolicyFile
@@ -58,6 +60,7 @@ class Trial:
     parameters: ParametersOf | None = None
     max_steps: int | None = None
     constraints: tuple[Constraint, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if self.parameters is not None:
@@ -67,6 +70,11 @@ class Trial:
     def made_with(self) -> dict[str, Any]:
         """All arguments of `gymnasium.make`, those that the condition overrides included."""
         return dict(self.env_kwargs) | makes(self.condition)
+
+    @cached_property
+    def made_from(self) -> dict[str, str]:
+        """Path -> sha256 of the files and robots' folders that `made_with` names."""
+        return {text: sha256 for text in named(self.made_with) if (sha256 := self.files.get(text))}
 
     @cached_property
     def key(self) -> str:
@@ -84,6 +92,7 @@ class Trial:
                     self.max_steps,
                     _plain(self.policy.shields),
                     _plain(self.constraints),
+                    *([self.made_from] if self.made_from else []),
                 ]
             )
         )

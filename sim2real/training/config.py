@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Perturbation, Wrap, to_json
 from sim2real.perturb.curriculum import Curriculum
-from sim2real.policies import Policy, PolicyFile, servo
+from sim2real.policies import Policy, PolicyFile, scripted, servo
 from sim2real.policies.native import ACTIVATIONS
 from sim2real.safety import Constraint, Mode, Record, Saute, Shield
+from sim2real.study.files import contents, named
 from sim2real.study.seeds import canonical, content_hash
 
 CurriculumOf = Callable[[tuple[Perturbation, ...]], Curriculum]
@@ -274,11 +275,20 @@ class Training:
             raise Sim2RealError(f"Seed {seed} has no file to start from: the seeds are {self.seeds}.")
         return self.start[self.seeds.index(seed)]
 
-    @property
+    @cached_property
     def identity(self) -> str:
-        """Hash of all that decides what is learnt, whatever it is called and however long it takes."""
+        """Hash of all that decides what is learnt, whatever it is called and however long it takes.
+
+        Of functions it holds the names, but of a teacher that does not come with this package the code as well.
+        """
         free = ("name", "steps", "seeds", "processes", "competence")
-        return content_hash(canonical({k: v for k, v in plain(self).items() if k not in free}))
+        told = {k: v for k, v in plain(self).items() if k not in free}
+        if made_from := {path: sha256 for path, sha256 in contents(named(self.env_kwargs)).items() if sha256}:
+            told["made_from"] = made_from
+        teacher = getattr(self.algorithm, "teacher", None)
+        if teacher is not None and teacher.__module__.partition(".")[0] != __name__.partition(".")[0]:
+            told["teacher"] = scripted(teacher).sha256
+        return content_hash(canonical(told))
 
 
 def plain(value: Any) -> Any:

@@ -1,8 +1,11 @@
 """Laws of policies written in Python."""
 
+import hashlib
+import json
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -124,3 +127,69 @@ def test_results_that_are_no_policies_are_refused(robot, tmp_path):
 def test_empty_contract_is_the_default():
     """A scripted policy promises nothing but what it saw."""
     assert policies.scripted(policies.zero, seen=None).contract == Contract()
+
+
+NEIGHBOURS = {
+    "mine.py": "import numpy, helper\nfrom kit import part\n\ndef make(env):\n    import late\n"
+    "    return lambda observation: helper.gain\n",
+    "helper.py": "import mine\nfrom kit.deep import low\ngain = 1\n",
+    "kit/__init__.py": "",
+    "kit/part.py": "from . import beside\n",
+    "kit/beside.py": "",
+    "kit/deep/__init__.py": "from ..part import beside\n",
+    "kit/deep/low.py": "",
+    "late.py": "",
+}
+
+
+@pytest.mark.parametrize("changed", NEIGHBOURS)
+def test_factories_are_named_by_all_that_they_run_on(tmp_path, robot, changed):
+    """A change of any module that a factory imports from its folder, at any depth, is another policy."""
+    for name, text in {**NEIGHBOURS, "unused.py": "", "kit/unused.py": ""}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    declared = policies.scripted(f"{tmp_path}/mine.py:make")
+    for name in ("unused.py", "kit/unused.py"):
+        (tmp_path / name).write_text("1")
+    assert policies.scripted(f"{tmp_path}/mine.py:make") == declared
+    (tmp_path / changed).write_text(NEIGHBOURS[changed] + "\n")
+    assert policies.scripted(f"{tmp_path}/mine.py:make").sha256 != declared.sha256
+    with pytest.raises(Sim2RealError, match="has changed since it was declared"):
+        declared.bind(robot())
+
+
+def test_files_given_to_factories_are_part_of_them(tmp_path, monkeypatch):
+    """A file that an argument names, however deep, counts by its content, and no other file does."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        "class Make:\n    def __init__(self, env, file='', others=()):\n        pass\n"
+    )
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text(name)
+
+    def declared():
+        return [
+            policies.scripted("mine.py:Make", **kwargs).sha256
+            for kwargs in (
+                {"file": "a"},
+                {"file": "b"},
+                {"file": "-", "others": [{"x": "c"}]},
+                {"file": "no such file"},
+            )
+        ]
+
+    first = declared()
+    for place, name in enumerate("abc"):
+        (tmp_path / name).write_text("other")
+        second = declared()
+        assert [k for k in range(4) if first[k] != second[k]] == [place]
+        first = second
+
+
+def test_what_is_installed_is_named_by_its_version():
+    """A policy of this package is its own module alone, so that records of it stay valid."""
+    known = hashlib.sha256(
+        Path(policies.balance.__code__.co_filename).read_bytes()
+        + json.dumps([Contract().to_dict(), "balance", "{}"], sort_keys=True).encode()
+    )
+    assert policies.scripted(policies.balance).sha256 == known.hexdigest()

@@ -1,8 +1,10 @@
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 from training_toys import toy
@@ -11,7 +13,8 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import Wrap
 from sim2real.perturb.curriculum import ByCompetence
 from sim2real.safety import Penalise, RateLimit, Saute, Terminate, joint_velocity
-from sim2real.training import Competence, Ppo, Sac
+from sim2real.study.load import load_module
+from sim2real.training import Competence, Imitate, Ppo, Sac
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,25 @@ def test_identity_is_what_decides_what_is_learnt():
         )
     ]
     assert len({training.identity, *(other.identity for other in others)}) == 1 + len(others)
+
+
+def test_identity_follows_what_is_read(tmp_path):
+    """A robot given by path and a teacher that is written for it are part of a training by their content."""
+    robot, teacher = tmp_path / "mine", tmp_path / "teaching_mine.py"
+    shutil.copytree(Path(__file__).parents[2] / "robots" / "panda", robot)
+    teacher.write_text("def teach(env):\n    return None\n")
+
+    def identity() -> str:
+        algorithm = Imitate(teacher=load_module(teacher).teach)
+        return toy(env_kwargs={"robot": str(robot)}, algorithm=algorithm).identity
+
+    found = [identity()]
+    for path in (robot / "robot.toml", teacher):
+        path.write_text(path.read_text() + "\n")
+        found.append(identity())
+    assert len(set(found)) == 3
+    (robot / "README.md").write_text("")
+    assert identity() == found[-1]
 
 
 def test_competence_needs_every_bound_and_at_least_one():
