@@ -1,3 +1,10 @@
-"""The one place that holds the version."""
+"""The one place that holds versions."""
 
 __version__ = "0.1.0"
+
+PHYSICS_VERSION = 2
+"""What our own environments simulate. Whatever moves differently after a change needs another number: episodes are
+named by it, so that none of two worlds are mixed, and results say which one they are about.
+
+1: rotors on links, explicit motor damping. 2: rotors on joints, implicit damping.
+"""

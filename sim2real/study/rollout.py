@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real._version import __version__
+from sim2real._version import PHYSICS_VERSION, __version__
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Make, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
@@ -39,7 +39,7 @@ ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 @cache
 def versions() -> dict[str, str]:
     """Return the versions a rollout depends on."""
-    found = {"python": platform.python_version(), "sim2real": __version__}
+    found = {"python": platform.python_version(), "sim2real": __version__, "physics": str(PHYSICS_VERSION)}
     for package in ("numpy", "gymnasium", "pybullet", "mujoco"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
