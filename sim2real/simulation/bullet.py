@@ -337,11 +337,9 @@ class BulletEngine:
         pybullet.resetBasePositionAndOrientation(self._robot, position, quaternion, physicsClientId=c)
         pybullet.resetBaseVelocity(self._robot, (0, 0, 0), (0, 0, 0), physicsClientId=c)
         velocities = [0.0] * len(self._joints) if joint_velocity is None else joint_velocity
-        for joint, (axle, link, _), q, v in zip(
-            self._joints, self._wheels, joint_position, velocities, strict=True
-        ):
+        for joint, wheel, q, v in zip(self._joints, self._wheels, joint_position, velocities, strict=True):
             pybullet.resetJointState(self._robot, joint, q, v, physicsClientId=c)
-            pybullet.resetJointState(axle, link, 0.0, v, physicsClientId=c)
+            pybullet.resetJointState(wheel[0], wheel[1], 0.0, v, physicsClientId=c)
 
     def joint_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return joint positions and velocities, each (n,), in rad and rad/s."""

@@ -398,10 +398,10 @@ class Simulation:
         wanted = nominal = self._nominal
         if changes:
             wanted = self.robot.compile(self.joint_names, changes, visuals=self._visible)
-        in_place: dict[str, list[float]] = {}
-        for link, inertial in wanted.merged.items():
-            if inertial != nominal.merged[link]:
-                in_place[link] = self._moments(link, inertial)
+        in_place = {
+            wanted.link_names[place]: self._moments(wanted.link_names[place], wanted.tree.bodies[place])
+            for place in wanted.tree.bodies.differing(nominal.tree.bodies)
+        }
         if wanted.robot is self.robot and all(in_place.values()):
             if self._loaded is nominal and not rebuild:
                 self.engine.reset_link_inertials()
