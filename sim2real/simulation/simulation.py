@@ -182,10 +182,10 @@ class Simulation:
                 disturbances.push()
             if joints.sticking:
                 joints.grip_or_let_go(velocity)
-            implicit, before = actuators.implicit, velocity
-            engine.tick(torque.tolist(), implicit)
+            damping, before = actuators.damping, velocity
+            engine.tick(torque.tolist(), damping)
             position, velocity = engine.joint_state()
-            torque = torque - implicit * ((velocity - before) * (1.0 / period))  # as it is when the tick ends
+            torque = torque - damping * (velocity - before)  # as it is when the tick ends
             if encoders.active:
                 encoders.follow(position, velocity)
             power = torque * velocity
