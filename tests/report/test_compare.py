@@ -72,8 +72,8 @@ def test_the_numbers_are_those_of_the_records(made, both):
     for change in compare(f"{both}:randomised", f"{both}:plain"):
         names = study.conditions if change.condition == ALL else [change.condition]
         before, after = (np.mean([cells[label, name] for name in names]) for label in ("randomised", "plain"))
-        assert change.before == pytest.approx(before)
-        assert change.after == pytest.approx(after)
+        assert change.before.value == pytest.approx(before)
+        assert change.after.value == pytest.approx(after)
         assert change.change.estimate.value == pytest.approx(after - before)
 
 
