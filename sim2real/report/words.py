@@ -295,6 +295,9 @@ def searched(one: Search, rate: bool = False) -> list[str]:
         f"{one.policy} fails ({metric} below {number(one.fails_below, rate)}) at {one.failing or 'none'} of "
         f"{one.tried} points in a region of {len(one.axes)} {many}."
     ]
+    if one.lost:
+        further = f"{one.lost} further point{'s' if one.lost > 1 else ''}"
+        sentences.append(f"Nothing is said of {further}, where too many episodes gave no number.")
     if smallest:
         sentences.append(f"It takes no more than {amounts(one, smallest)}{_anew(smallest, rate)}.")
     if worst:
@@ -338,7 +341,7 @@ def standing(figures: Figures) -> str:
     """Say which perturbation is stood least."""
     least = figures.thresholds[0]
     level = number(figures.level, True)
-    if math.isinf(least.estimate.value):
+    if math.isinf(least.estimate.at_least):
         return f"Success stays above {level} up to the whole of every condition."
     return (
         f"“{least.condition}” is stood least: the success of {whose(least)} falls to {level} at "
@@ -357,10 +360,15 @@ def strength(estimate: Estimate) -> str:
     >>> strength(Estimate(value=float("inf"), low=0.8, high=float("inf"), n_episodes=40))
     'more than 1 [0.8, more than 1]'
     """
-    value, low, high = (
-        "more than 1" if math.isinf(x) else number(x) for x in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} [{low}, {high}]"
+
+    def told(x: float) -> str:
+        return "more than 1" if math.isinf(x) else number(x)
+
+    value = told(estimate.value)
+    if estimate.lost and math.isnan(estimate.value):
+        value = " to ".join(dict.fromkeys((told(estimate.at_least), told(estimate.at_most))))
+    ends = f"[{told(estimate.low)}, {told(estimate.high)}]"
+    return f"{value} {ends}{f'; {estimate.lost}' if estimate.lost else ''}"
 
 
 def apart(figures: Figures, policy: str) -> list[str]:
