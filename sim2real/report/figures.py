@@ -76,7 +76,7 @@ class Figures:
     def worst(self, policy: str) -> HeldOut | None:
         """Return the policy's worst held-out condition."""
         rows = [row for row in self.held_out if row.policy == policy]
-        return min(rows, key=lambda row: row.estimate.at_least, default=None)
+        return min(rows, key=lambda row: _badness(row.estimate), default=None)
 
     def first_to_break(self, policy: str) -> tuple[SeverityCurve, Line, Reach, float] | None:
         """Return the curve and side of which the policy holds the smallest share, and where it breaks."""
@@ -141,6 +141,11 @@ def figures(table: Table, numbers: float = NUMBERS) -> Figures:
         cells=tuple(_cell(table, policy, label, metrics) for policy, label in cells),
         samples=samples(table, rows),
     )
+
+
+def _badness(one: Estimate) -> tuple[float, float, int]:
+    """Return what sorts estimates from the worst on; of those that nothing is known of, who lost most comes first."""
+    return one.at_least, one.at_most, -(one.lost.count if one.lost else 0)
 
 
 def _cell(table: Table, policy: str, label: str, metrics: Sequence[str]) -> Cell:

@@ -20,6 +20,9 @@ from sim2real.study.study import Study
 UNITS = {"m_s": "m/s", "rad_s": "rad/s", "nm": "N m", "kg": "kg", "rad": "rad", "m": "m", "s": "s", "n": "N"}
 UNITS |= {"j": "J", "w": "W"}
 
+UNKNOWN = "unknown"
+"""What is said of a number that too many episodes are lost for, where nothing bounds it."""
+
 
 def number(value: float, rate: bool = False) -> str:
     """Write a number with three digits, a rate in per cent.
@@ -54,7 +57,7 @@ def point(estimate: Estimate, rate: bool = False) -> str:
     '40 to 70 %'
     """
     if estimate.lost and math.isnan(estimate.value):
-        return "unknown" if math.isnan(estimate.lost.least) else _range(estimate.lost, rate)
+        return UNKNOWN if math.isnan(estimate.lost.least) else _range(estimate.lost, rate)
     return number(estimate.value, rate)
 
 
@@ -72,8 +75,8 @@ def lost(estimate: Estimate, rate: bool = False) -> str:
     """
     if not estimate.lost:
         return ""
-    told = math.isnan(estimate.value) or math.isnan(estimate.lost.least)
-    return f"; {estimate.lost}{'' if told else f', so {_range(estimate.lost, rate)}'}"
+    ends = "" if math.isnan(estimate.value) else _range(estimate.lost, rate)
+    return f"; {estimate.lost}{f', so {ends}' if ' to ' in ends else ''}"
 
 
 def _range(found: Lost, rate: bool) -> str:
@@ -186,12 +189,15 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         )
     if worst := figures.worst(policy):
         luck = probability(worst.adjusted_p)
-        ties = sum(
-            row.policy == policy and row.estimate.at_least == worst.estimate.at_least
+        ends = worst.estimate.at_least, worst.estimate.at_most
+        ties = math.isfinite(ends[0]) and sum(
+            row.policy == policy and (row.estimate.at_least, row.estimate.at_most) == ends
             for row in figures.held_out
         )
         others = f" (level with {ties - 1} other{'s' if ties > 2 else ''})" if ties > 1 else ""
-        against = f", {change(worst.to_nominal, rate)} from nominal ({luck} after Holm)" if luck else ""
+        against = f", {change(worst.to_nominal, rate)} from nominal" + f" ({luck} after Holm)" * bool(luck)
+        if math.isnan(worst.to_nominal.estimate.low):
+            against = ""
         sentences.append(
             f"The worst condition is “{worst.condition}”{others}: {metric} {whole(worst.estimate, rate)}{against}."
         )
@@ -203,10 +209,10 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
                 if mine.conditions > 1
                 else f"the one {what} condition"
             )
-            kept = f"{point(mine.kept, True)} {between(mine.kept, True)} of its nominal {metric}"
+            kept = f"keeps {point(mine.kept, True)} {between(mine.kept, True)} of its nominal {metric}"
             if math.isnan(mine.kept.low):
-                kept = f"a share of its nominal {metric} that is unknown"
-            sentences.append(f"Over {where} it keeps {kept}{lost(mine.kept, True)}.")
+                kept = f"keeps an {UNKNOWN} part of its nominal {metric}"
+            sentences.append(f"Over {where} it {kept}{lost(mine.kept, True)}.")
     return sentences
 
 
@@ -231,10 +237,11 @@ def met(one: Advice) -> str:
 
 def crossing(one: Advice) -> str:
     """Say at which severity a curve leaves the margin, with its interval."""
-    if one.crossing is None or not one.crossing.n_episodes:
+    if one.crossing is None or not (one.crossing.n_episodes or one.crossing.lost):
         return "–"
-    unit = f" {one.family.unit}" if one.family.unit else ""
-    return f"{_digits(one.crossing.value)}{unit} {between(one.crossing)}"
+    told = point(one.crossing)
+    unit = f" {one.family.unit}" if one.family.unit and told != UNKNOWN else ""
+    return f"{told}{unit} {between(one.crossing)}".strip() + lost(one.crossing)
 
 
 def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> str:

@@ -208,7 +208,8 @@ def _fill(wandb: Any, run: Any, table: Table, numbers: Figures) -> None:
 
 
 def _silent(numbers: Figures) -> dict[str, int]:
-    return {"robust/trials_without_number": numbers.failures.without_number}
+    failures = numbers.failures
+    return {"robust/trials_without_number": failures.without_number, "robust/trials_lost": failures.lost}
 
 
 def _cells(wandb: Any, table: Table, numbers: Figures) -> Any:

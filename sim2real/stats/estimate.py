@@ -44,7 +44,7 @@ class Lost:
     most: float = math.nan
 
     def __str__(self) -> str:
-        return f"{self.count} of {self.of} lost"
+        return f"{self.count:,} of {self.of:,} lost"
 
 
 @dataclass(frozen=True, kw_only=True)
