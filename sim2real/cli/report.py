@@ -84,11 +84,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     if arguments.junit:
         write_junit(changes, arguments.junit, f"{arguments.before} {arguments.after}")
     worse = sum(one.verdict == "worse" for one in changes)
-    others = (one.change.estimate for one in changes if one.verdict != "worse")
+    others = [one.change.estimate for one in changes if one.verdict != "worse"]
     hidden = max((-one.low for one in others if not isnan(one.low)), default=0.0)
-    print(
-        f"{worse} of {len(changes)} are worse; a loss of {max(0.0, hidden):.2g} could hide in one of the others."
-    )
+    loss = f"a loss of {max(0.0, hidden):.2g}"
+    if any(isnan(one.low) and one.lost for one in others):
+        loss = "any loss"  # where too many episodes gave no number
+    print(f"{worse} of {len(changes)} are worse; {loss} could hide in one of the others.")
     return 1 if worse else 0
 
 

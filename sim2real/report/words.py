@@ -267,15 +267,19 @@ def _sides(one: Comparison) -> str:
     found = one.held_out.estimate.lost
     if not found:
         return ""
-    sides = zip((one.second, one.first), one.held_out.lost, strict=True)
-    told = [f"{count} of {policy}" for policy, count in sides if count]
-    alone = " alone" if len(told) == 1 else ""
     holds = "the difference holds whatever they would have been"
     if math.isnan(found.least):
         holds = "nothing bounds what they would have been"
         if not math.isnan(one.held_out.estimate.value):
             holds = "it is that of the episodes that both have, since " + holds
-    return f" Lost are {' and '.join(told)}{alone}, of {found.of:,} episodes: {holds}."
+    return f" Lost are {lost_by(one.held_out, one.second, one.first)}, of {found.of:,} episodes: {holds}."
+
+
+def lost_by(difference: Difference, first: str, second: str) -> str:
+    """Say how many episodes either side of a difference lost, "" if none."""
+    sides = zip((first, second), difference.lost, strict=True)
+    told = [f"{count:,} of {side}" for side, count in sides if count]
+    return " and ".join(told) + " alone" * (len(told) == 1)
 
 
 def verdict(one: Comparison) -> str:

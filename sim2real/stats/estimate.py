@@ -108,6 +108,8 @@ class Estimate:
     def __str__(self) -> str:
         value = f"{self.value:.3g}"
         if self.lost and math.isnan(self.value):
+            if math.isnan(self.low):
+                return f"unknown, {self.lost}"
             value = f"{self.lost.least:.3g} to {self.lost.most:.3g}"
         return f"{value} [{self.low:.3g}, {self.high:.3g}]{f', {self.lost}' if self.lost else ''}"
 
