@@ -76,10 +76,11 @@ class Simulation:
             )
         self.robot = robot
         self.joint_names = tuple(actuated)
+        self.engine_name = engine
         self.physics_period_s = self._wanted_period_s = physics_period_s
         self.control_period_s = control_period_s
         self.default_pose = np.array([robot.default_pose[name] for name in actuated], dtype=np.float64)
-        self._fixed_base = fixed_base
+        self.fixed_base = fixed_base
         self._visible = visible or gui
         self._nominal = robot.compile(actuated, visuals=self._visible)
         joints = [robot.joints[name] for name in actuated]
@@ -322,7 +323,7 @@ class Simulation:
             joint_names=self.joint_names,
             base_position_m=(0.0, 0.0, self.base_height_m),
             joint_position=self.default_pose.tolist(),
-            fixed_base=self._fixed_base,
+            fixed_base=self.fixed_base,
             bodies=self.scene.load(),
             blocks=blocks,
             block_size_m=block_size_m,
@@ -378,7 +379,7 @@ class Simulation:
         names = self._nominal.tree.joint_names
         matrix = self.engine.mass_matrix([self.robot.default_pose[name] for name in names])
         rows = [names.index(name) for name in self.joint_names]
-        if self._fixed_base:
+        if self.fixed_base:
             return matrix[np.ix_(rows, rows)]
         free = matrix[6:, 6:] - matrix[6:, :6] @ np.linalg.solve(matrix[:6, :6], matrix[:6, 6:])
         return free[np.ix_(rows, rows)]
@@ -439,7 +440,7 @@ class Simulation:
         spec = Parameter(nominal=self.physics_period_s, unit="s", low=0.01 * self.physics_period_s,
                          high=self.control_period_s, doc=doc, live=False)  # fmt: skip
         table.add("solver.timestep", spec, attribute(self, "_wanted_period_s"))
-        if self._fixed_base:
+        if self.fixed_base:
             still = [link for link in self.robot.link_names if not self.index_of(link)]
             table.leave_out(still, but=("length",))
             table.leave_out(["base", "air", "wind", "thrown", "imu", "gyro", "projected_gravity", "terrain"])

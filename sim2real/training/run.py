@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sim2real._version import physics_of
 from sim2real.errors import Sim2RealError
 from sim2real.policies import PolicyFile, file, native, onnx
 from sim2real.study.rollout import Bench
@@ -159,6 +160,7 @@ def export(
             "algorithm": type(training.algorithm).__name__,
             "env": training.env,
             "env_kwargs": json.dumps(dict(training.env_kwargs), sort_keys=True),
+            **({"physics": version} if (version := physics_of(training.env)) else {}),
             "identity": training.identity,
             "seed": seed,
             "steps": learner.steps + _steps_before(training.starts_from(seed)),
