@@ -17,7 +17,16 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from sim2real.stats.aggregate import mean
-from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, spread, table_of, wilson
+from sim2real.stats.spread import (
+    Spread,
+    clopper_pearson,
+    degrees_of_freedom,
+    filled,
+    padded,
+    rate_interval,
+    spread,
+    table_of,
+)
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -113,28 +122,25 @@ def mean_estimate(values: ArrayLike, rng: np.random.Generator, level: float = 0.
 
 
 def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """Estimate a rate from values in [0, 1] (runs, episodes), NaN where missing, by Wilson's interval.
+    """Estimate a rate from values in [0, 1] (runs, episodes), NaN where missing.
 
-    With several runs, or values that are averages of outcomes, it is Wilson's with the effective number of
-    episodes, rate × (1 − rate) / variance (Kish's design effect), and Student's t for the normal quantile.
-    The variance is that of the table with one failed and one successful episode added, so that runs which all
-    succeed do not pretend to certainty.
+    Of the outcomes of one run it is Clopper and Pearson's interval, which holds the truth at least as often as it says.
+    With several runs, or values that are averages of outcomes, it is `rate_interval`. Its variance is that of the table
+    with one failed and one successful episode added, so that runs which all succeed do not pretend to certainty.
     """
     table = table_of(values)
     if table.size == 0:
         return nothing(level)
     whole = filled(table).clip(0, 1)
     outcomes = bool(np.isin(table[np.isfinite(table)], (0.0, 1.0)).all())
-    rate, count, quantile = float(whole.mean()), float(whole.shape[1]), float(stats.norm.ppf(0.5 + level / 2))
-    if len(table) > 1 or not outcomes:
-        stretched = padded(whole, 0.0, 1.0)
-        uncertainty, middle = spread(stretched), float(stretched.mean())
-        count = middle * (1 - middle) / uncertainty.variance
-        quantile = uncertainty.half_width(level) / np.sqrt(uncertainty.variance)
-        if outcomes:
-            count = min(count, whole.size)
-    low, high = wilson(rate, count, quantile)
-    return counted(rate, low, high, table, level)
+    rate, episodes = float(whole.mean()), whole.shape[1]
+    if len(table) == 1 and outcomes:
+        low, high = clopper_pearson(rate, episodes, level)
+        return counted(rate, float(low), float(high), table, level)
+    stretched = padded(whole, 0.0, 1.0)
+    most = whole.size if outcomes else np.inf
+    ends = rate_interval(rate, float(stretched.mean()), episodes, spread(stretched), level, most)
+    return counted(rate, *ends, table, level)
 
 
 def difference(

@@ -1,0 +1,96 @@
+"""Law 10 without chance: how often intervals of rates hold the truth, counted over all outcomes there can be."""
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+from enumeration import Tables, rate_limits, stopped, wilson_limits, worst_coverage
+from scipy import stats
+
+from sim2real.stats import rate_estimate
+
+PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
+RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.998)
+HALF_WIDTHS = (0.05, 0.08, 0.1, 0.15, 0.2)
+
+
+def test_a_rate_of_one_run_is_held_as_often_as_is_said():
+    """At 95 %, from 5 to 500 episodes and at whatever rate, no fewer than 95 % of intervals hold it."""
+    for n in (*range(5, 40), *range(40, 200, 20), 300, 500):
+        assert worst_coverage(n, rate_limits)[0] >= 0.95
+
+
+@pytest.mark.slow
+def test_a_rate_of_one_run_is_held_with_any_number_of_episodes():
+    """The same for every number of episodes from 1 to 500."""
+    assert min(worst_coverage(n, rate_limits)[0] for n in range(1, 501)) >= 0.95
+
+
+def test_where_a_study_stops_the_rate_is_held():
+    """However narrow an interval is waited for, at least 93 % of those at which one stops hold the rate."""
+    for half_width, most in itertools.product((0.04, *HALF_WIDTHS, 0.06, 0.12, 0.25, 0.3), (50, 100, 400)):
+        ways = stopped(half_width, rate_limits, most=most)
+        assert ways.likely([0.2, 0.9]).sum(1) == pytest.approx(1.0)
+        assert ways.worst_coverage() >= 0.93
+
+
+@pytest.mark.slow
+def test_where_a_study_stops_the_rate_is_held_at_any_width():
+    """The same for half widths in steps of half a per cent, and for other first looks."""
+    for half_width, least in itertools.product(np.arange(0.03, 0.35, 0.005), (5, 10, 20)):
+        assert stopped(float(half_width), rate_limits, least=least, most=640).worst_coverage() >= 0.925
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize(("runs", "episodes"), [(2, 5), (2, 10), (2, 20), (3, 5)])
+def test_a_rate_of_several_runs_is_held(runs, episodes, alike):
+    """Whether runs fail in the same episodes, in episodes of their own or in some of both, 95 % hold their rate."""
+    tables = Tables.of([*itertools.product((0, 1), repeat=runs)], episodes)
+    limits = tables.limits(rate_estimate)
+    for rate in RATES:
+        together = np.where(tables.kinds.all(1), rate, 0.0) + np.where(tables.kinds.any(1), 0.0, 1 - rate)
+        alone = np.where(tables.kinds > 0, rate, 1 - rate).prod(1)
+        assert tables.coverage(limits, alike * together + (1 - alike) * alone, rate) >= 0.95
+
+
+@pytest.mark.parametrize("alike", [0.0, 0.5, 0.8, 1.0])
+@pytest.mark.parametrize(("conditions", "episodes"), [(2, 5), (2, 20), (4, 8)])
+def test_a_mean_rate_over_conditions_is_held(conditions, episodes, alike):
+    """The same of one run under several conditions, whose mean in an episode is no outcome any more."""
+    tables = Tables.of([[won / conditions] for won in range(conditions + 1)], episodes)
+    limits = tables.limits(rate_estimate)
+    for rate in RATES:
+        alone = stats.binom.pmf(np.arange(conditions + 1), conditions, rate)
+        together = np.r_[1 - rate, np.zeros(conditions - 1), rate]
+        assert tables.coverage(limits, alike * together + (1 - alike) * alone, rate) >= 0.95
+
+
+def percent(share):
+    """Write a share in per cent, rounded down: no coverage is told that is not there."""
+    return f"{np.floor(1000 * share + 1e-9) / 10:.1f} %"
+
+
+def rows_of_rates():
+    yield "| episodes | worst coverage | Wilson's, for comparison | all succeeded: the rate is at least |"
+    yield "|---|---|---|---|"
+    for n in (5, 10, 20, 50, 100, 200, 500):
+        ours, wilson = (worst_coverage(n, limits)[0] for limits in (rate_limits, wilson_limits))
+        yield f"| {n} | {percent(ours)} | {percent(wilson)} | {percent(rate_limits(n)[0][-1])} |"
+
+
+def rows_of_stops():
+    rates = (0.5, 0.8, 0.95, 0.99)
+    yield f"| `--until` | worst coverage | {' | '.join(f'episodes at {rate:g}' for rate in rates)} |"
+    yield "|---|---|---|---|---|---|"
+    for half_width in HALF_WIDTHS:
+        ways = stopped(half_width, rate_limits)
+        episodes = " | ".join(f"{count:.0f}" for count in ways.mean_episodes(rates))
+        yield f"| {half_width:g} | {percent(ways.worst_coverage())} | {episodes} |"
+
+
+@pytest.mark.parametrize("rows", [rows_of_rates, rows_of_stops])
+def test_the_page_has_the_numbers_that_were_counted(rows):
+    """The tables of docs/statistics.md are those that enumeration gives, to the letter."""
+    table = "\n".join(rows())
+    assert f"\n\n{table}\n\n" in PAGE.read_text(encoding="utf-8"), f"docs/statistics.md needs:\n\n{table}\n"
