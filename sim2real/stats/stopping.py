@@ -14,7 +14,8 @@ GROWTH = math.sqrt(2.0)
 """From one look to the next; at twice as many a study plays 1.4 times what it needs, on average, and at this 1.2."""
 
 SPENT = 0.6
-"""Share of an interval's error that is left to it when one looks often; ``tests/stats`` measures what that holds."""
+"""Share of the error of a mean's interval that is left to it when one looks often; ``tests/stats`` measures what that
+holds."""
 
 
 def looks(least: int, most: int) -> tuple[int, ...]:
@@ -30,7 +31,7 @@ def looks(least: int, most: int) -> tuple[int, ...]:
 
 
 def spent(level: float) -> float:
-    """Return the level of each interval such that the one at which a study stops holds the truth at a level.
+    """Return the level of each interval of a mean such that the one at which a study stops holds the truth at a level.
 
     A rule that stops on the width alone does not multiply the error by the looks, as one that stops on a difference
     does. It errs where few episodes show too small a spread.
@@ -52,24 +53,28 @@ def look(
 ) -> tuple[Estimate, bool]:
     """Return what is known of a mean, and whether that is enough to stop.
 
-    The interval holds that of one more episode as unlike the others as any that was met: ten alike episodes of a policy
-    that falls once in thirty look like certainty, and a rule that stops at small spreads stops just there.
+    Of a rate it is the interval of `rate_estimate`, which allows by itself for what few outcomes do not show. Of other
+    means it is one at the level that is `spent`, and holds that of one more episode as unlike the others as any that
+    was met: ten alike episodes of a policy that falls once in thirty look like certainty, and a rule that stops at
+    small spreads stops just there.
 
     Args:
         values: the metric (runs, episodes), NaN where missing.
         half_width: of the interval that is wanted.
         rng: where the resampling comes from.
         met: values that the whole study met, such as its lowest and its highest.
-        rate: the values are 0 or 1, and both count as met.
-        level: of the interval.
+        rate: the values are 0 or 1.
+        level: how often the interval shall hold the truth where one stops.
     """
-
-    def estimated(table: ArrayLike) -> Estimate:
-        return rate_estimate(table, level) if rate else mean_estimate(table, rng, level)
-
-    found = estimated(values)
-    if found.n_episodes and (ends := (0.0, 1.0) if rate else met):
-        unlike = max(ends, key=lambda end: abs(end - found.value))
-        doubted = estimated(padded(table_of(values), unlike))
-        found = replace(found, low=min(found.low, doubted.low), high=max(found.high, doubted.high))
+    found = rate_estimate(values, level) if rate else _doubted(values, rng, met, level)
     return found, found.high - found.low <= 2 * half_width
+
+
+def _doubted(values: ArrayLike, rng: np.random.Generator, met: Sequence[float], level: float) -> Estimate:
+    """Return the estimate of a mean whose interval has room for one more episode, of the values that were met."""
+    found = mean_estimate(values, rng, spent(level))
+    if found.n_episodes and met:
+        unlike = max(met, key=lambda end: abs(end - found.value))
+        more = mean_estimate(padded(table_of(values), unlike), rng, spent(level))
+        found = replace(found, low=min(found.low, more.low), high=max(found.high, more.high))
+    return replace(found, level=level)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.stats import Estimate, Psychometric, look, looks, spent
+from sim2real.stats import Estimate, Psychometric, look, looks
 from sim2real.study.backends import opened
 from sim2real.study.rollout import Row
 from sim2real.study.runner import run
@@ -85,7 +85,6 @@ def run_until(
         raise Sim2RealError(f"The half width of an interval must be positive, not {half_width}.")
     folder = Path(out) if out is not None else Path("runs", study.name)
     sizes = looks(FIRST, study.episodes)
-    level = spent(0.95)
     found: dict[tuple[str, str], Measured] = {}
     counts = {(policy, condition): 0 for policy in study.policies for condition in study.conditions}
     with opened(executor, workers, folder) as (place, at_once):
@@ -104,7 +103,7 @@ def run_until(
                 if count == size:
                     table = values[policy, condition]
                     rng = np.random.default_rng(study.seed)
-                    one, narrow = look(table, half_width, rng, met=met, rate=rate, level=level)
+                    one, narrow = look(table, half_width, rng, met=met, rate=rate)
                     found[policy, condition] = Measured(
                         policy=policy, condition=condition, episodes=count, estimate=one, reached=narrow
                     )
