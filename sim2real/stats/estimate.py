@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from sim2real.stats.aggregate import mean
 from sim2real.stats.spread import (
@@ -65,6 +65,11 @@ class Estimate:
         if self.n_episodes and not self.low <= self.value <= self.high:
             raise ValueError(f"The value {self.value} lies outside its interval [{self.low}, {self.high}].")
 
+    def widened(self, ends: tuple[float, float]) -> "Estimate":
+        """Return the estimate with an interval that holds another one as well."""
+        low, high = ends
+        return replace(self, low=min(self.low, low), high=max(self.high, high))
+
     def clipped(self, low: float, high: float) -> "Estimate":
         """Return the estimate with its interval inside what is possible, which costs no truth it held.
 
@@ -85,7 +90,7 @@ class Difference:
 
     Args:
         estimate: the difference with its interval.
-        p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval's own t test.
+        p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval itself.
         episodes: that both sides have.
         needed: so many let the exact test speak at all.
     """
@@ -157,11 +162,12 @@ def difference(
 ) -> Difference:
     """Estimate the mean of ``first - second``, each (runs, episodes) over the same episode seeds.
 
-    The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005).
+    The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005), and not
+    narrower than `gain_interval` where runs and conditions agree in every episode on who did better.
     The p value is that of sign flips over episodes (for rates, McNemar's exact test) and, with several runs,
     no smaller than that of the t test. Where there are so few episodes that no data whatsoever would let the exact
-    test speak, it is the p value of the t test, which is below 1 - level where the interval leaves 0 out. Which of
-    the two is decided by numbers of episodes and comparisons, never by what was measured.
+    test speak, it is the p value of the interval, which is below 1 - level where that leaves 0 out. Which of the two
+    is decided by numbers of episodes and comparisons, never by what was measured.
 
     Args:
         first: values, NaN where missing.
@@ -188,18 +194,57 @@ def difference(
         half, span = np.sqrt(0.5 / conditions), 1.0
         whole = [padded(whole[0], -half, half), *(padded(table, 0.0, 0.0) for table in whole[1:])]
     uncertainty = spread(*whole)
-    width = uncertainty.half_width(level)
+    found = around(value, uncertainty.half_width(level), fewest, level)
+    if rate:
+        found = found.widened(gain_interval(profile, level))
     p_value, needed = _sign_flip(profile, rng), episodes_to_test(comparisons, level)
     if len(profile) < needed and uncertainty.variance > 0:  # else the t test knows nothing of luck
-        p_value = uncertainty.p_value(value)
+        p_value = max(uncertainty.p_value(value), _gain_p_value(profile) if rate else 0.0)
     elif len(fewest) > 1:
         p_value = max(p_value, uncertainty.p_value(value))
     return Difference(
-        estimate=around(value, width, fewest, level).clipped(-span, span),
+        estimate=found.clipped(-span, span),
         p_value=p_value,
         episodes=len(profile),
         needed=needed,
     )
+
+
+def gain_interval(profile: ArrayLike, level: float) -> tuple[float, float]:
+    """Return the interval of the share of episodes won less the share lost, from 1, 0 or -1 of each; else an empty one.
+
+    It puts the exact intervals of both shares together, which cannot both be large (MOVER; Zou and Donner, 2008). Where
+    twenty of twenty episodes end alike it allows for those that would not; Student's t knows little of them.
+
+    >>> low, high = gain_interval([0.0] * 20, 0.95)
+    >>> print(f"{low:.3f} {high:.3f}")
+    -0.168 0.168
+    """
+    episodes = np.asarray(profile, float)
+    if not np.isin(episodes, (-1.0, 0.0, 1.0)).all():
+        return math.inf, -math.inf
+    won, lost = shares = np.array([(episodes > 0).mean(), (episodes < 0).mean()])
+    low, high = clopper_pearson(shares, episodes.size, level)
+    # Of one episode the covariance of the two is -won * lost.
+    together = -np.sqrt(won * lost / ((1 - won) * (1 - lost))) if won * lost > 0 else 0.0
+
+    def apart(x: float, y: float) -> float:
+        return float(np.sqrt(x**2 + y**2 - 2 * together * x * y))
+
+    gain = float(won - lost)
+    return gain - apart(won - low[0], high[1] - lost), gain + apart(high[0] - won, lost - low[1])
+
+
+def _gain_p_value(profile: Array) -> float:
+    """Return the p value that `gain_interval` stands for: 1 less the level from which on it holds 0."""
+
+    def beyond(level: float) -> float:
+        low, high = gain_interval(profile, level)
+        return max(low, -high)
+
+    if math.isinf(beyond(0.0)):
+        return 0.0
+    return 1.0 - float(optimize.brentq(beyond, 0.0, 1 - 1e-12)) if beyond(0.0) > 0 else 1.0
 
 
 def episodes_to_test(comparisons: int = 1, level: float = 0.95) -> int:
@@ -235,7 +280,12 @@ def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, leve
     influence = table_of(np.where(both, (kept - ratio * base) / middle, np.nan))
     half = np.sqrt(0.5 / conditions.shape[1]) / middle if rate else 0.0
     width = spread(padded(filled(influence), -half, half) if rate else filled(influence)).half_width(level)
-    return counted(ratio, max(0.0, ratio - width) if rate else ratio - width, ratio + width, influence, level)
+    found = around(ratio, width, influence, level)
+    if not rate:
+        return found
+    gain = filled(table_of(np.where(both, kept - base, np.nan))).mean(0)
+    low, high = gain_interval(gain, level)
+    return found.widened((1 + low / middle, 1 + high / middle)).clipped(0.0, math.inf)
 
 
 def bootstrap_estimate(

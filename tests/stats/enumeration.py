@@ -47,6 +47,13 @@ def worst_coverage(n, limits):
     return covered[place], float(ends[place, 0])
 
 
+def beside(limits):
+    """Return the rates just before and just after the ends of intervals (..., 2), where coverage jumps."""
+    ends = np.unique(limits)
+    found = np.concatenate([ends - 1e-9, ends + 1e-9])
+    return found[(found > 0) & (found < 1)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Stopped:
     """Every way in which a run is stopped: after how many episodes, with how many successes, in how many orders."""
@@ -71,10 +78,8 @@ class Stopped:
 
     def worst_coverage(self):
         """Return the smallest coverage of all rates: just beside the ends of intervals, and at steps between them."""
-        ends = np.unique([self.low, self.high])
-        ends = ends[(ends > 0) & (ends < 1)]
-        beside = (rate for rate in (ends - 1e-12, ends + 1e-12, np.linspace(0.001, 0.999, 999)))
-        return min(self.coverage(rates).min() for rates in beside)
+        rates = np.r_[beside([self.low, self.high]), np.linspace(0.001, 0.999, 999)]
+        return self.coverage(rates).min()
 
 
 def stopped(half_width, limits, least=10, most=400):
@@ -114,8 +119,11 @@ class Tables:
         found = (estimate(np.repeat(self.kinds, count, axis=0).T) for count in self.counts)
         return np.array([(one.low, one.high) for one in found])
 
+    def likely(self, chances):
+        """Return how likely every table is where an episode is of each kind with these chances (kinds,)."""
+        return np.exp(log_choices(*self.counts.T) + xlogy(self.counts, chances).sum(1))
+
     def coverage(self, limits, chances, truth):
         """Return how often the truth is held where an episode is of each kind with these chances (kinds,)."""
-        likely = np.exp(log_choices(*self.counts.T) + xlogy(self.counts, chances).sum(1))
         held = (limits[:, 0] <= truth + 1e-12) & (truth - 1e-12 <= limits[:, 1])
-        return float(likely[held].sum())
+        return float(self.likely(chances)[held].sum())
