@@ -176,7 +176,7 @@ def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Pri
         bare=bare,
         shields=tuple(shield.name for shield in table.study.policies[policy][0].shields),
         perturbed=labels != (NOMINAL,),
-        interventions=mean_estimate(share, table.rng()).clipped(0.0, 1.0),
+        interventions=mean_estimate(share, table.rng(), bounds=(0.0, 1.0)),
         success=against("success"),
         returns=against("return"),
         bare_return=float(np.nanmean(averaged(bare, "return"))),

@@ -224,7 +224,7 @@ class Table:
         name = metric or self.study.metric
         if name in self.rates:
             return rate_estimate(values)
-        return mean_estimate(values, self.rng()).clipped(*self.bounds.get(name, UNBOUNDED))
+        return mean_estimate(values, self.rng(), bounds=self.bounds.get(name, UNBOUNDED))
 
     def span(self, metric: str | None = None) -> float:
         """Return the largest difference there can be in a metric, infinite where that is not known."""

@@ -114,16 +114,44 @@ class Difference:
         return self.apart and self.significant(p_value)
 
 
-def mean_estimate(values: ArrayLike, rng: np.random.Generator, level: float = 0.95) -> Estimate:
+def mean_estimate(
+    values: ArrayLike,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
     """Estimate a mean from values (runs, episodes), NaN where missing.
 
-    One run: the bootstrap over episodes. Several: Student's t on the variance of the two-way table.
+    One run: the bootstrap over episodes. Several: Student's t on the variance of the two-way table. The interval ends
+    where the values do, and has room for unlike episodes where all were alike.
+
+    Args:
+        values: the metric.
+        rng: where the resampling comes from.
+        level: how often the interval shall hold the truth.
+        bounds: between which all values lie; where they are infinite, alike episodes leave no room on that side.
+
+    >>> print(mean_estimate([[10.0] * 20], np.random.default_rng(0), bounds=(0.0, 10.0)))
+    10 [8.32, 10]
     """
     table = table_of(values)
     if len(table) < 2:
-        return bootstrap_estimate(table, lambda x: mean(x, axis=(-2, -1)), rng, level)
-    whole = filled(table)
-    return around(float(whole.mean()), spread(whole).half_width(level), table, level)
+        found = bootstrap_estimate(table, lambda x: mean(x, axis=(-2, -1)), rng, level)
+    else:
+        whole = filled(table)
+        found = around(float(whole.mean()), spread(whole).half_width(level), table, level)
+    return _with_room(found, table, bounds).clipped(*bounds)
+
+
+def _with_room(found: Estimate, table: Array, bounds: tuple[float, float]) -> Estimate:
+    """Return an estimate from alike values with room for as many unlike ones, at a bound, as their number allows."""
+    if table.size == 0 or np.nanmax(table) > np.nanmin(table):
+        return found
+    unlike = rate_estimate(0.0 * table, found.level).high
+    low, high = (
+        found.value + unlike * (end - found.value) if math.isfinite(end) else found.value for end in bounds
+    )
+    return found.widened((low, high))
 
 
 def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
@@ -163,7 +191,8 @@ def difference(
     """Estimate the mean of ``first - second``, each (runs, episodes) over the same episode seeds.
 
     The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005), and not
-    narrower than `gain_interval` where runs and conditions agree in every episode on who did better.
+    narrower than `gain_interval` where runs and conditions agree in every episode on who did better. Where no episode
+    differs it has room for those that would, if ``span`` is finite.
     The p value is that of sign flips over episodes (for rates, McNemar's exact test) and, with several runs,
     no smaller than that of the t test. Where there are so few episodes that no data whatsoever would let the exact
     test speak, it is the p value of the interval, which is below 1 - level where that leaves 0 out. Which of the two
@@ -197,6 +226,8 @@ def difference(
     found = around(value, uncertainty.half_width(level), fewest, level)
     if rate:
         found = found.widened(gain_interval(profile, level))
+    elif not profile.any():
+        found = _with_room(found, profile[None], (-span, span))
     p_value, needed = _sign_flip(profile, rng), episodes_to_test(comparisons, level)
     if len(profile) < needed and uncertainty.variance > 0:  # else the t test knows nothing of luck
         p_value = max(uncertainty.p_value(value), _gain_p_value(profile) if rate else 0.0)

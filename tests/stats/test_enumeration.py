@@ -8,7 +8,7 @@ import pytest
 from enumeration import Tables, beside, rate_limits, stopped, wilson_limits, worst_coverage
 from scipy import stats
 
-from sim2real.stats import difference, rate_estimate, retention
+from sim2real.stats import difference, mean_estimate, rate_estimate, retention
 
 PAGE = Path(__file__).parents[2] / "docs" / "statistics.md"
 RATES = (0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.97, 0.98, 0.985, 0.99, 0.993, 0.995, 0.998)
@@ -98,6 +98,20 @@ def paired_coverage(episodes):
 def test_differences_and_retentions_of_rates_are_held():
     """Also where nominal never fails and the condition hardly ever does, 95 % hold what is lost and what is kept."""
     assert min(paired_coverage(8)) >= 0.95
+
+
+@pytest.mark.parametrize("episodes", [10, 20])
+def test_alike_episodes_leave_room_for_others(episodes):
+    """Seconds until a fall, 10 or else 2: also of who falls in one of a hundred episodes 95 % hold the mean."""
+    seconds = Tables.of([[10.0], [2.0]], episodes)
+    rng = np.random.default_rng(0)
+    limits = seconds.limits(lambda table: mean_estimate(table, rng, bounds=(0.0, 10.0)))
+    losses = seconds.limits(
+        lambda table: difference(table, 0 * table + 10, rng, same_runs=True, span=10.0).estimate
+    )
+    for rare in (0.001, 0.01, 0.02, 0.03):
+        assert seconds.coverage(limits, [1 - rare, rare], 10 - 8 * rare) >= 0.95
+        assert seconds.coverage(losses, [1 - rare, rare], -8 * rare) >= 0.95
 
 
 def test_where_differences_of_rates_fall_short():
