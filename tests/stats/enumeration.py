@@ -8,13 +8,21 @@ import numpy as np
 from scipy import stats
 from scipy.special import gammaln, xlog1py, xlogy
 
-from sim2real.stats import looks, rate_estimate
+from sim2real.stats import look, looks, rate_estimate
 
 
 @cache
 def rate_limits(n):
     """Return the intervals of 0 to n successes in one run of n episodes, as `rate_estimate` has them."""
     found = [rate_estimate([[1.0] * won + [0.0] * (n - won)]) for won in range(n + 1)]
+    return np.array([one.low for one in found]), np.array([one.high for one in found])
+
+
+@cache
+def look_limits(n):
+    """Return the same of the intervals at which `run --until` looks."""
+    rng = np.random.default_rng(0)  # nothing is drawn for rates
+    found = [look([[1.0] * won + [0.0] * (n - won)], 0.1, rng, rate=True)[0] for won in range(n + 1)]
     return np.array([one.low for one in found]), np.array([one.high for one in found])
 
 
@@ -82,7 +90,7 @@ class Stopped:
         return self.coverage(rates).min()
 
 
-def stopped(half_width, limits, least=10, most=400):
+def stopped(half_width, limits=look_limits, least=10, most=400):
     """Follow every run that is looked at as `run --until` does, until its interval is narrow enough."""
     orders, before, found = np.ones(1), 0, []
     for n in looks(least, most):
