@@ -97,7 +97,7 @@ def test_ten_perturbations_over_none(walk, benchmark):
 
 
 def test_physics_of_the_compiled_robot(compare):
-    """The merged robot against the same description with its fixed links, limp: ratio ≤ 0.7. Rotors cost both the same."""
+    """The merged robot against the same description with its fixed links, limp: ratio ≤ 0.7, rotors in both."""
     robot = Robot.load("g1")
     legs = robot.group("legs")
     merged = robot.compile(legs)
