@@ -284,6 +284,7 @@ def test_every_parameter_of_the_walking_robot_acts(walk):
         ({"initial.velocity_noise": 5.0}, ["terrain.roughness", "terrain.step_height"]),
         ({"initial.velocity_noise": 5.0, "terrain.roughness": 0.1}, ["terrain.step_length"]),
         ({"actuator.continuous_torque": 0.5}, ["actuator.thermal_time_s"]),
+        ({"battery.voltage": 0.3}, [f"{joint}.no_load_speed" for joint in joints]),  # a curve that is met
         ({f"{joint}.ripple": 1.0 for joint in joints}, [f"{joint}.ripple_cycles" for joint in joints]),
     ]
     stops = [name for name in names if name.endswith(("lower_limit", "upper_limit"))]

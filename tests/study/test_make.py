@@ -7,7 +7,8 @@ import gymnasium as gym
 import pytest
 from study_toys import TOY, Balance, Toy, constant, gain, halved, toy
 
-from sim2real import Perturbed, Sim2RealError, policies
+from sim2real import Perturbed, Sim2RealError, _version, policies
+from sim2real._version import PHYSICS_VERSION
 from sim2real.perturb import Make, Uniform, Wrap, add, scale, set_to
 from sim2real.perturb.catalogue import engine, friction
 from sim2real.policies import PolicyFile
@@ -41,18 +42,26 @@ def standing(**changes):
     return Study(**{**fields, **changes})
 
 
-def test_a_key_is_what_it_was():
-    """Trials that make their environment as the study does have the keys that they had before conditions could not."""
+def test_a_key_is_what_it_was(monkeypatch):
+    """Trials that make their environment as the study does have the keys that they had before conditions could not.
+
+    Those of an environment of ours hold the version of its physics as well.
+    """
     policy = PolicyFile(source="a", kind="native", label="a", sha256="0" * 64, contract=Contract())
-    trial = Trial(
+    theirs = Trial(
         policy=policy,
-        env="sim2real:sim2real/Walk-v0",
+        env="HalfCheetah-v5",
         env_kwargs={"engine": "mujoco", "episode_s": 2.0},
         condition=(scale("parameter:torso.mass", Uniform(0.8, 1.2)), Wrap(json.dumps, label="x")),
         seed=3,
         max_steps=7,
     )
-    assert trial.key == "45a0d86ca2e4380ba79f141b66443814"
+    assert theirs.key == "acca315d9ea9d03d2c1a526ab31d544e"
+    ours = replace(theirs, env="sim2real:sim2real/Walk-v0")
+    before = ours.key
+    monkeypatch.setattr(_version, "PHYSICS_VERSION", PHYSICS_VERSION + 1)
+    assert replace(ours).key != before
+    assert replace(theirs).key == theirs.key
 
 
 def test_it_does_not_matter_who_says_how_the_environment_is_made():

@@ -18,7 +18,7 @@ G1 = Robot.load("g1")
 WALK = Training(
     name="walk",
     env="sim2real:sim2real/Walk-v0",
-    env_kwargs={"command": (0.4, 0.0, 0.0)},
+    env_kwargs={"command": (0.4, 0.0, 0.0), "engine": "mujoco"},
     history=2,
     algorithm=Ppo(rollout=8, batch=16, epochs=1, mirror=True, privileged=tuple(TRUTHS)),
     network=(16,),
@@ -77,7 +77,7 @@ def test_a_mirrored_robot_moves_as_the_mirror_image(seed):
         image = seen(a)
         image[clock] = b[clock]
         moved = max(moved, float(np.abs(a - b).max()))
-        np.testing.assert_allclose(image, b, atol=0.02)
+        np.testing.assert_allclose(image, b, atol=0.06)  # a foot that lands a tick later: up to 0.04 in 40 seeds
     assert moved > 0.5
     here.close()
     there.close()
