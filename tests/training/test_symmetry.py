@@ -18,7 +18,7 @@ G1 = Robot.load("g1")
 WALK = Training(
     name="walk",
     env="sim2real:sim2real/Walk-v0",
-    env_kwargs={"command": (0.4, 0.0, 0.0), "engine": "mujoco"},
+    env_kwargs={"command": (0.4, 0.0, 0.0)},
     history=2,
     algorithm=Ppo(rollout=8, batch=16, epochs=1, mirror=True, privileged=tuple(TRUTHS)),
     network=(16,),
@@ -67,6 +67,8 @@ def test_a_mirrored_robot_moves_as_the_mirror_image(seed):
         for name in ("joint_noise", "velocity_noise"):
             env.unwrapped.parameters.set(f"initial.{name}", 0.0)
         env.reset(seed=0)
+        sim = env.unwrapped.sim  # in the air: a foot that lands a tick later makes more of an asymmetry than it is
+        sim.engine.set_state((0.0, 0.0, 2.0), (0.0, 0.0, 0.0, 1.0), sim.default_pose.tolist())
     rng = np.random.default_rng(seed)
     clock = np.arange(seen.index.size)[here.read - 4 : here.read]  # both see the same time
     moved = 0.0
@@ -77,7 +79,7 @@ def test_a_mirrored_robot_moves_as_the_mirror_image(seed):
         image = seen(a)
         image[clock] = b[clock]
         moved = max(moved, float(np.abs(a - b).max()))
-        np.testing.assert_allclose(image, b, atol=0.06)  # a foot that lands a tick later: up to 0.04 in 40 seeds
+        np.testing.assert_allclose(image, b, atol=0.02)
     assert moved > 0.5
     here.close()
     there.close()
