@@ -1,0 +1,466 @@
+"""The numbers of these pages: run the studies behind them, and write what came of it into the pages.
+
+    python docs/results.py --policy PATH/motion.pt      # everything: `make results POLICY=PATH/motion.pt`
+    python docs/results.py quickstart grasping          # two of them
+    python docs/results.py --list                       # what there is, and which of it is stale
+    python docs/results.py --pages                      # run nothing: write what is known into the pages
+
+A result is a row in `RESULTS`: commands, and a function of `findings.py` that reads what they leave. Commands run in
+`runs/results/NAME`; what is recorded there is not run again. What came of them is `docs/results/NAME.json`. A page
+takes a number from there between two comments, `<!-- results: NAME/NUMBER -->` and `<!-- / -->`. The number `made` is
+there for every result: when it was made, with which physics, and whether that is another than today's.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import figure
+import findings
+
+from sim2real import report
+from sim2real._version import PHYSICS_VERSION
+from sim2real.errors import Sim2RealError, nearest
+from sim2real.study.document import open_study
+from sim2real.study.rollout import versions
+
+ROOT = Path(__file__).parents[1]
+FOLDER = ROOT / "docs" / "results"
+RUNS = ROOT / "runs" / "results"
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+POLICY = "motion.pt"
+CODE = ("sim2real", "studies", "robots")
+"""What decides about numbers: a result that was made with changes to these has a commit that ends in -dirty."""
+
+MARK = re.compile(r"<!-- results: ([\w-]+)/([\w-]+) -->(.*?)<!-- / -->", re.S)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What is run for some numbers of the pages, and what is read from it.
+
+    Args:
+        name: of the result, its file and its folder.
+        commands: what one would type; `{policy}` is Unitree's policy, which does not ship, and `{runs}` the folder of
+            training runs. None: the numbers are in files that ship.
+        read: what is found in the folder.
+        physics: whether our own physics has a say in it.
+        charts: picture -> title of a chart in the report, and which of those with that title.
+        renewed: how it is made anew, if not by `make results`.
+    """
+
+    name: str
+    commands: tuple[str, ...]
+    read: Callable[[Path], findings.Numbers]
+    physics: bool = True
+    charts: dict[str, tuple[str, int]] = field(default_factory=dict)
+    renewed: str = ""
+
+    @property
+    def needs_policy(self) -> bool:
+        """Whether it takes a file that does not ship."""
+        return any("{policy}" in command for command in self.commands)
+
+    @property
+    def typed(self) -> list[str]:
+        """The commands, as one would type them."""
+        return [command.format(policy=POLICY, runs="runs") for command in self.commands]
+
+
+def outputs(folder: Path) -> Path:
+    """Return where what scripts print and what is trained is kept: it is about one physics only."""
+    return folder / f"physics-{PHYSICS_VERSION}"
+
+
+TRAINED_WALKERS = "'studies/policies/walk/[nr]*-seed*.safetensors'"
+WIDTHS = ("width 0", "width 0.5", "width 1", "width 1.5", "linear", "competence")
+KINDS = {how: how.replace(" ", "-") for how in WIDTHS}
+TRUSTED = "policy={policy} --trust"
+
+RESULTS = (
+    Result(
+        name="published-walker",
+        commands=(f"sim2real run studies/published_walker.py {TRUSTED}",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="catalogue",
+        commands=(f"sim2real run studies/catalogue.py {TRUSTED}",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="cross-simulator",
+        commands=(f"sim2real run studies/cross_simulator.py episodes=12 {TRUSTED}",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="cross-simulator-walkers",
+        commands=(f"sim2real run studies/cross_simulator.py policies={TRAINED_WALKERS} episodes=2",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="cross-simulator-grasp",
+        commands=("sim2real run studies/cross_simulator.py:expert task=Grasp episodes=5",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="cross-simulator-reach",
+        commands=("sim2real run studies/cross_simulator.py:expert task=Reach episodes=10",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="joint-gap",
+        commands=("python studies/cross_simulator.py {policy}",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="experts",
+        commands=(
+            "python studies/experts.py 100 g1",
+            "python studies/experts.py 20 g1 shapes",
+            "python studies/experts.py 20 panda",
+        ),
+        read=findings.nothing,
+    ),
+    Result(
+        name="grasping-expert",
+        commands=("sim2real run studies/grasping.py:expert",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="locomotion",
+        commands=("sim2real run studies/locomotion.py published={policy} episodes=12 --trust",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="locomotion-as-trained",
+        commands=("sim2real run studies/locomotion.py:as_trained",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="halfcheetah-delay",
+        commands=("sim2real run studies/halfcheetah_delay.py",),
+        read=findings.nothing,
+        physics=False,
+    ),
+    Result(
+        name="quickstart",
+        commands=("sim2real run studies/quickstart.py",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="grasping",
+        commands=("sim2real run studies/grasping.py episodes=10",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="safe-exploration",
+        commands=("sim2real run studies/safe_exploration.py",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="price-of-safety",
+        commands=("sim2real run studies/safe_exploration.py:price",),
+        read=findings.nothing,
+    ),
+    Result(
+        name="failures",
+        commands=(
+            "sim2real search studies/failures.py",
+            "sim2real sensitivity studies/failures.py points=512",
+        ),
+        read=findings.nothing,
+        physics=False,
+    ),
+    Result(
+        name="sample-efficiency",
+        commands=(
+            *(
+                f"sim2real train studies/sample_efficiency.py:training how='{how}' --out {{runs}}/push-{folder}"
+                for how, folder in KINDS.items()
+            ),
+            "sim2real run studies/sample_efficiency.py episodes=5 trained={runs}",
+        ),
+        read=findings.nothing,
+    ),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks for and return the exit code: 1 if something is left to do."""
+    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    words.add_argument("names", nargs="*", metavar="NAME", help="results (all)")
+    words.add_argument("--policy", type=Path, metavar="FILE", help="Unitree's motion.pt, which does not ship")
+    words.add_argument("--workers", type=int, metavar="N", help="worker processes (one per core)")
+    words.add_argument(
+        "--tiny", action="store_true", help="a little of each, in runs/tiny: does all this work?"
+    )
+    words.add_argument("--list", action="store_true", help="run nothing: say what there is")
+    words.add_argument("--pages", action="store_true", help="run nothing: write what is known into the pages")
+    asked = words.parse_args(arguments)
+    there = {result.name: result for result in RESULTS}
+    for name in asked.names:
+        if name not in there:
+            words.error(f"there is no result '{name}'.{nearest(name, there)}")
+    chosen = [there[name] for name in asked.names or there]
+    if asked.list:
+        print(*(f"{result.name:24} {state(result)}" for result in chosen), sep="\n")
+        return 0
+    left = [] if asked.pages else [name for name in map(partial(_made, asked=asked), chosen) if name]
+    write_pages()
+    print(*left, sep="\n")
+    return 1 if left else 0
+
+
+def _made(result: Result, asked: argparse.Namespace) -> str:
+    """Run a result, read it and write it; return what is left to do."""
+    print(f"[{result.name}] {datetime.now().isoformat(' ', 'seconds')}", flush=True)
+    if result.needs_policy and asked.policy is None:
+        return f"[{result.name}] left out: it needs Unitree's policy, POLICY=PATH/motion.pt"
+    folder = (ROOT / "runs" / "tiny" if asked.tiny else RUNS) / result.name
+    try:
+        run(result, folder, asked.policy and asked.policy.absolute(), asked.workers, tiny=asked.tiny)
+        print(f"[{result.name}] {write(result, folder)}", flush=True)
+        write_pages()
+    except Sim2RealError as error:
+        return f"[{result.name}] failed: {error}"
+    return ""
+
+
+# What runs.
+
+
+def run(result: Result, folder: Path, policy: Path | None, workers: int | None, *, tiny: bool) -> None:
+    """Run what is missing of a result.
+
+    Args:
+        result: what.
+        folder: where.
+        policy: Unitree's.
+        workers: how many processes, None for one per core.
+        tiny: two episodes, one training run, few steps and points.
+
+    Raises:
+        Sim2RealError: If a command fails.
+    """
+    kept = outputs(folder)
+    kept.mkdir(parents=True, exist_ok=True)
+    for place, (command, typed) in enumerate(zip(result.commands, result.typed, strict=True), start=1):
+        print(f"[{result.name}] {typed}", flush=True)
+        program, *words = shlex.split(command.format(policy=policy, runs=kept))
+        words, started = _fewer(words) if tiny else words, time.time()
+        if program == "python":
+            _script(words, typed, kept / f"{place}.txt")
+        else:
+            options = [] if workers is None or words[0] == "train" else ["--workers", str(workers)]
+            options += ["--no-report"] * (words[0] == "run")
+            options += [] if "--out" in words else ["--out", str(folder)]
+            try:
+                _called([sys.executable, "-m", "sim2real", *words, *options])
+            except Sim2RealError as error:
+                if words[0] != "run" or not _complete(folder, since=started):
+                    raise
+                print(
+                    f"[{result.name}] {error} But all episodes are recorded, and the page says so.",
+                    flush=True,
+                )
+        print(f"[{result.name}] {(time.time() - started) / 60:.1f} min", flush=True)
+
+
+def _script(words: Sequence[str], typed: str, path: Path) -> None:
+    """Keep what a script prints, unless that is known already."""
+    if not (path.is_file() and path.read_text(encoding="utf-8").startswith(f"{typed}\n")):
+        told = _called([sys.executable, *words], capture=True)
+        path.write_text(f"{typed}\n{told}", encoding="utf-8")
+
+
+def _called(arguments: Sequence[str], capture: bool = False) -> str:
+    """Run a program where studies are run from, and return what it prints if that is wanted."""
+    # Films take minutes without a graphics card, and no page shows one.
+    around = {**os.environ, "MUJOCO_GL": "disable", "PYTHONPATH": str(ROOT)}
+    pipe = subprocess.PIPE if capture else None
+    done = subprocess.run(arguments, cwd=ROOT, env=around, text=True, stdout=pipe)
+    if done.returncode < 0 or done.returncode == 130:
+        raise KeyboardInterrupt
+    if done.returncode:
+        raise Sim2RealError(f"It ended with exit code {done.returncode}.")
+    return done.stdout or ""
+
+
+def _fewer(words: Sequence[str]) -> list[str]:
+    """Return the arguments of a command so that it takes a minute at most."""
+    if "studies/halfcheetah_delay.py" in words:
+        return list(words)  # takes no number of episodes
+    few = {"run": ["episodes=2"], "train": ["steps=4000", "--seed", "0"], "search": ["points=8"]}
+    few["sensitivity"] = ["points=16"]
+    given = {word.partition("=")[0] for word in few.get(words[0], ())}
+    kept = ["2" if word.isdecimal() else word for word in words if word.partition("=")[0] not in given]
+    return [*kept, *few.get(words[0], ())]
+
+
+def _complete(folder: Path, since: float) -> bool:
+    """Tell whether a study that was run since has a row for every episode, if only to say that it gave no number."""
+    study, store = open_study(folder)
+    updated = datetime.fromisoformat(store.meta["updated"]).timestamp()
+    return updated >= int(since) and {trial.key for trial in study.trials()} <= store.keys()
+
+
+# What is written.
+
+
+def write(result: Result, folder: Path) -> str:
+    """Read what came of a result, write its file and its charts, and return what became of the file."""
+    found = facts(result, folder) | {"numbers": lines(result.read(folder))}
+    charts = {path: svg.encode() for path, svg in drawn(result, folder).items()}
+    for path, content in charts.items():
+        (ROOT / path).write_bytes(content)
+    found["charts"] = {path: hashlib.sha256(content).hexdigest() for path, content in charts.items()}
+    path, before = FOLDER / f"{result.name}.json", known(result.name)
+    if before and before == {**found, "made": before["made"], "commit": before["commit"]}:
+        return "as it was"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return f"written to {path.relative_to(ROOT)}"
+
+
+def facts(result: Result, folder: Path) -> dict[str, Any]:
+    """Return what made a result: commands, when, of which code and physics, and how many episodes."""
+    physics, episodes, without, libraries = PHYSICS_VERSION, None, 0, versions()
+    if (folder / "study.json").is_file():
+        study, store = open_study(folder)
+        keys = {trial.key for trial in study.trials()}
+        rows = [row for row in store.rows() if row["key"] in keys]
+        episodes, without = len(rows), sum(row["status"] != "ok" for row in rows)
+        made = {row["versions"] for row in rows}
+        worlds = {int(json.loads(one).get("physics", 1)) for one in made}
+        if result.physics and worlds != {PHYSICS_VERSION}:
+            raise Sim2RealError(f"'{folder}' holds episodes of physics {worlds}, this is {PHYSICS_VERSION}.")
+        libraries = json.loads(max(made, key=len)) if len(made) == 1 else libraries
+    libraries = {name: one for name, one in libraries.items() if name != "physics"}
+    return {
+        "commands": result.typed,
+        "made": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "physics": physics if result.physics else None,
+        "versions": libraries,
+        "episodes": episodes,
+        "without_number": without,
+    }
+
+
+def commit() -> str:
+    """Return the commit that the code is of, with -dirty behind it if what decides about numbers is changed."""
+    head = _git("rev-parse", "HEAD")
+    return head + ("-dirty" if _git("status", "--porcelain", "--", *CODE) else "")
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", *words], cwd=ROOT, text=True, check=True, stdout=subprocess.PIPE
+    ).stdout.strip()
+
+
+def drawn(result: Result, folder: Path) -> dict[str, str]:
+    """Return the charts that pages show, out of the report of the records."""
+    if not result.charts:
+        return {}
+    study, store = open_study(folder)
+    text = report.write(study, store, folder / "report.html", clips=False).read_text(encoding="utf-8")
+    return {path: figure.chart(text, *which) for path, which in result.charts.items()}
+
+
+def lines(numbers: findings.Numbers) -> dict[str, str | list[str]]:
+    """Return numbers as they are written to a file: a block as its lines."""
+    return {name: text.splitlines() if "\n" in text else text for name, text in numbers.items()}
+
+
+def known(name: str) -> dict[str, Any]:
+    """Return what came of a result, empty if that is not known yet."""
+    path = FOLDER / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return found
+
+
+def stale(result: Result) -> bool:
+    """Tell whether a result was made with another physics than today's."""
+    return known(result.name).get("physics", PHYSICS_VERSION) not in (None, PHYSICS_VERSION)
+
+
+def state(result: Result) -> str:
+    """Say in a few words what there is of a result."""
+    found = known(result.name)
+    return made(result) if found else "missing"
+
+
+# What the pages say.
+
+
+def made(result: Result) -> str:
+    """Say when and with what a result was made, and that it is stale if it is."""
+    found = known(result.name)
+    day = date.fromisoformat(found["made"])
+    count = "" if found["episodes"] is None else f"{found['episodes']:,} episodes"
+    if found["without_number"]:
+        count += f", {found['without_number']:,} of which crashed and gave no number"
+    with_physics = "" if found["physics"] is None else f"physics version {found['physics']}"
+    told = ", ".join(filter(None, (count, f"{day.day} {day:%B %Y}", with_physics)))
+    if not stale(result):
+        return told
+    again = result.renewed or f"make results STUDY={result.name}"
+    return (
+        f"{told}. **Made with physics version {found['physics']}; the current one is {PHYSICS_VERSION}: "
+        f"`{again}` makes it anew**"
+    )
+
+
+def number(name: str, which: str) -> str:
+    """Return what a page says between two comments.
+
+    Raises:
+        Sim2RealError: If there is no such number.
+    """
+    found = next((result for result in RESULTS if result.name == name), None)
+    numbers = known(name).get("numbers", {})
+    if found is None or (which != "made" and which not in numbers):
+        raise Sim2RealError(f"There is no number '{name}/{which}'.{nearest(which, numbers)}")
+    if which == "made":
+        return made(found)
+    text = numbers[which]
+    return text if isinstance(text, str) else "".join(f"\n{line}" for line in text) + "\n"
+
+
+def page(text: str) -> str:
+    """Return a page with all of its numbers as they are known."""
+    return MARK.sub(
+        lambda found: f"<!-- results: {found[1]}/{found[2]} -->{number(found[1], found[2])}<!-- / -->", text
+    )
+
+
+def write_pages() -> None:
+    """Write what is known into the pages."""
+    for path in PAGES:
+        text = path.read_text(encoding="utf-8")
+        if (anew := page(text)) != text:
+            path.write_text(anew, encoding="utf-8")
+            print(f"{path.relative_to(ROOT)} has new numbers", flush=True)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Sim2RealError as error:
+        sys.exit(f"results: {error}")
+    except KeyboardInterrupt:
+        sys.exit("results: stopped; finished episodes are kept and the same command goes on.")
