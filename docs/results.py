@@ -30,7 +30,7 @@ from typing import Any
 import figure
 import findings
 
-from sim2real import report
+from sim2real import policies, report
 from sim2real._version import PHYSICS_VERSION
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.study.document import open_study
@@ -54,10 +54,11 @@ class Result:
     Args:
         name: of the result, its file and its folder.
         commands: what one would type; `{policy}` is Unitree's policy, which does not ship, and `{runs}` the folder of
-            training runs. None: the numbers are in files that ship.
+            training runs.
         read: what is found in the folder.
         physics: whether our own physics has a say in it.
         charts: picture -> title of a chart in the report, and which of those with that title.
+        trained: the folder of policies that ship, in whose files the numbers are.
         renewed: how it is made anew, if not by `make results`.
     """
 
@@ -66,6 +67,7 @@ class Result:
     read: Callable[[Path], findings.Numbers]
     physics: bool = True
     charts: dict[str, tuple[str, int]] = field(default_factory=dict)
+    trained: str = ""
     renewed: str = ""
 
     @property
@@ -93,37 +95,38 @@ RESULTS = (
     Result(
         name="published-walker",
         commands=(f"sim2real run studies/published_walker.py {TRUSTED}",),
-        read=findings.nothing,
+        read=findings.published_walker,
     ),
     Result(
         name="catalogue",
         commands=(f"sim2real run studies/catalogue.py {TRUSTED}",),
-        read=findings.nothing,
+        read=findings.catalogue,
     ),
     Result(
         name="cross-simulator",
         commands=(f"sim2real run studies/cross_simulator.py episodes=12 {TRUSTED}",),
-        read=findings.nothing,
+        read=findings.cross_simulator,
     ),
     Result(
         name="cross-simulator-walkers",
         commands=(f"sim2real run studies/cross_simulator.py policies={TRAINED_WALKERS} episodes=2",),
-        read=findings.nothing,
+        read=findings.cross_simulator_walkers,
+        charts={"docs/studies/cross-payload.svg": ("set payload.mass to x", 0)},
     ),
     Result(
         name="cross-simulator-grasp",
         commands=("sim2real run studies/cross_simulator.py:expert task=Grasp episodes=5",),
-        read=findings.nothing,
+        read=findings.cross_simulator_hands,
     ),
     Result(
         name="cross-simulator-reach",
         commands=("sim2real run studies/cross_simulator.py:expert task=Reach episodes=10",),
-        read=findings.nothing,
+        read=findings.cross_simulator_hands,
     ),
     Result(
         name="joint-gap",
         commands=("python studies/cross_simulator.py {policy}",),
-        read=findings.nothing,
+        read=findings.joint_gap,
     ),
     Result(
         name="experts",
@@ -132,48 +135,61 @@ RESULTS = (
             "python studies/experts.py 20 g1 shapes",
             "python studies/experts.py 20 panda",
         ),
-        read=findings.nothing,
+        read=findings.experts,
     ),
     Result(
         name="grasping-expert",
         commands=("sim2real run studies/grasping.py:expert",),
-        read=findings.nothing,
+        read=findings.grasping_expert,
     ),
     Result(
         name="locomotion",
         commands=("sim2real run studies/locomotion.py published={policy} episodes=12 --trust",),
-        read=findings.nothing,
+        read=findings.locomotion,
+        charts={
+            "docs/studies/locomotion-latency.svg": ("set actuator.latency_s to x", 0),
+            "docs/studies/locomotion-strength.svg": ("scale *.strength by x", 0),
+        },
     ),
     Result(
         name="locomotion-as-trained",
         commands=("sim2real run studies/locomotion.py:as_trained",),
-        read=findings.nothing,
+        read=findings.locomotion_as_trained,
     ),
     Result(
         name="halfcheetah-delay",
         commands=("sim2real run studies/halfcheetah_delay.py",),
-        read=findings.nothing,
+        read=findings.halfcheetah_delay,
+        charts={"docs/half-cheetah-delay.svg": ("delay observation by x steps", 0)},
         physics=False,
     ),
     Result(
         name="quickstart",
         commands=("sim2real run studies/quickstart.py",),
-        read=findings.nothing,
+        read=findings.quickstart,
+        charts={
+            "docs/studies/quickstart-latency.svg": ("set actuator.latency_s to x", 0),
+            "docs/studies/quickstart-payload.svg": ("set payload.mass to x", 0),
+        },
     ),
     Result(
         name="grasping",
         commands=("sim2real run studies/grasping.py episodes=10",),
-        read=findings.nothing,
+        read=findings.grasping,
+        charts={
+            "docs/studies/grasping-size.svg": ("set object.size to x", 0),
+            "docs/studies/grasping-profile.svg": ("Performance profile", 0),
+        },
     ),
     Result(
         name="safe-exploration",
         commands=("sim2real run studies/safe_exploration.py",),
-        read=findings.nothing,
+        read=findings.safe_exploration,
     ),
     Result(
         name="price-of-safety",
         commands=("sim2real run studies/safe_exploration.py:price",),
-        read=findings.nothing,
+        read=findings.price_of_safety,
     ),
     Result(
         name="failures",
@@ -181,8 +197,22 @@ RESULTS = (
             "sim2real search studies/failures.py",
             "sim2real sensitivity studies/failures.py points=512",
         ),
-        read=findings.nothing,
+        read=findings.failures,
         physics=False,
+    ),
+    Result(
+        name="hands-training",
+        commands=(),
+        read=findings.hands_training,
+        trained="hands",
+        renewed="sim2real train studies/training/hands.py:NAME",
+    ),
+    Result(
+        name="walk-training",
+        commands=(),
+        read=findings.walk_training,
+        trained="walk",
+        renewed="sim2real train studies/training/walk.py:NAME",
     ),
     Result(
         name="sample-efficiency",
@@ -193,7 +223,7 @@ RESULTS = (
             ),
             "sim2real run studies/sample_efficiency.py episodes=5 trained={runs}",
         ),
-        read=findings.nothing,
+        read=findings.sample_efficiency,
     ),
 )
 
@@ -307,6 +337,7 @@ def _fewer(words: Sequence[str]) -> list[str]:
     few["sensitivity"] = ["points=16"]
     given = {word.partition("=")[0] for word in few.get(words[0], ())}
     kept = ["2" if word.isdecimal() else word for word in words if word.partition("=")[0] not in given]
+    kept = [word.replace("-seed*", "-seed0") for word in kept]
     return [*kept, *few.get(words[0], ())]
 
 
@@ -338,6 +369,9 @@ def write(result: Result, folder: Path) -> str:
 def facts(result: Result, folder: Path) -> dict[str, Any]:
     """Return what made a result: commands, when, of which code and physics, and how many episodes."""
     physics, episodes, without, libraries = PHYSICS_VERSION, None, 0, versions()
+    if result.trained:
+        files = policies.glob(ROOT / "studies" / "policies" / result.trained / "*.safetensors")
+        physics = min(file.contract.training.get("physics", 1) for file in files)
     if (folder / "study.json").is_file():
         study, store = open_study(folder)
         keys = {trial.key for trial in study.trials()}
