@@ -616,12 +616,13 @@ def grasping(folder: Path) -> Numbers:
 
 def hands_training(folder: Path) -> Numbers:
     """Read from the shipped hands what they took to train."""
-    rows = []
+    rows, all_first = [], []
     for task in ("reach", "push", "grasp"):
         for kind in ("nominal", "randomised"):
             files = _trained(f"hands/{task}-{kind}-seed*.safetensors")
             told = [file.contract.training for file in files]
             first = [_competent_at(Path(file.source).with_suffix(".csv")) for file in files]
+            all_first += first
             rows.append(
                 [
                     f"{task.capitalize()}, {kind}",
@@ -630,7 +631,10 @@ def hands_training(folder: Path) -> Numbers:
                     ", ".join(words.number(one["evaluated success"], True) for one in told),
                 ]
             )
-    return {"steps": block(["policy", "competent after", "trained for", "success at the end, of 50"], rows)}
+    return {
+        "steps": block(["policy", "competent after", "trained for", "success at the end, of 50"], rows),
+        "range": f"{min(all_first):,.0f} to {max(all_first):,.0f}",
+    }
 
 
 def _trained(pattern: str) -> list[PolicyFile]:

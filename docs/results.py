@@ -44,7 +44,7 @@ POLICY = "motion.pt"
 CODE = ("sim2real", "studies", "robots")
 """What decides about numbers: a result that was made with changes to these has a commit that ends in -dirty."""
 
-MARK = re.compile(r"<!-- results: ([\w-]+)/([\w-]+) -->(.*?)<!-- / -->", re.S)
+MARK = re.compile(r"( *)<!-- results: ([\w-]+)/([\w-]+) -->.*?<!-- / -->", re.S)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -250,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     left = [] if asked.pages else [name for name in map(partial(_made, asked=asked), chosen) if name]
     write_pages()
+    left += missing()
     print(*left, sep="\n")
     return 1 if left else 0
 
@@ -459,27 +460,39 @@ def made(result: Result) -> str:
     )
 
 
-def number(name: str, which: str) -> str:
-    """Return what a page says between two comments.
-
-    Raises:
-        Sim2RealError: If there is no such number.
-    """
-    found = next((result for result in RESULTS if result.name == name), None)
-    numbers = known(name).get("numbers", {})
-    if found is None or (which != "made" and which not in numbers):
-        raise Sim2RealError(f"There is no number '{name}/{which}'.{nearest(which, numbers)}")
-    if which == "made":
-        return made(found)
-    text = numbers[which]
-    return text if isinstance(text, str) else "".join(f"\n{line}" for line in text) + "\n"
+def number(name: str, which: str) -> str | list[str] | None:
+    """Return a value that a page shows in a sentence, the lines of a block, or None for what is not known yet."""
+    result = next((one for one in RESULTS if one.name == name), None)
+    found = known(name)
+    if result is None or not found:
+        return None
+    return made(result) if which == "made" else found["numbers"].get(which)
 
 
 def page(text: str) -> str:
     """Return a page with all of its numbers as they are known."""
-    return MARK.sub(
-        lambda found: f"<!-- results: {found[1]}/{found[2]} -->{number(found[1], found[2])}<!-- / -->", text
-    )
+    return MARK.sub(_filled, text)
+
+
+def _filled(found: re.Match[str]) -> str:
+    """Return a pair of comments with what belongs between them, as far from the margin as they are."""
+    margin, name, which = found.groups()
+    start, text, end = f"{margin}<!-- results: {name}/{which} -->", number(name, which), "<!-- / -->"
+    if text is None:
+        return found[0]
+    if isinstance(text, str):
+        return f"{start}{text}{end}"
+    return "\n".join([start, "", *(margin + line for line in text), "", margin + end])
+
+
+def missing() -> list[str]:
+    """Return what pages name and nobody knows."""
+    asked = {
+        (name, which) for path in PAGES for _, name, which in MARK.findall(path.read_text(encoding="utf-8"))
+    }
+    return [
+        f"{name}/{which} is not known yet" for name, which in sorted(asked) if number(name, which) is None
+    ]
 
 
 def write_pages() -> None:
