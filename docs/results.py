@@ -111,7 +111,7 @@ RESULTS = (
         name="cross-simulator-walkers",
         commands=(f"sim2real run studies/cross_simulator.py policies={TRAINED_WALKERS} episodes=2",),
         read=findings.cross_simulator_walkers,
-        charts={"docs/studies/cross-payload.svg": ("set payload.mass to x", 0)},
+        charts={"docs/studies/cross-payload.svg": ("set payload.mass to x", 1)},
     ),
     Result(
         name="cross-simulator-grasp",
