@@ -72,6 +72,12 @@ class Inertial:
             return NotImplemented
         return all(np.array_equal(values, vars(other)[name]) for name, values in vars(self).items())
 
+    def differing(self, other: Inertial) -> list[int]:
+        """Return the places of those of the (bodies,) that are not those of another stack of as many."""
+        apart = self.mass_kg != other.mass_kg
+        apart |= (self.com_m != other.com_m).any(1) | (self.inertia_kgm2 != other.inertia_kgm2).any((1, 2))
+        return np.flatnonzero(apart).tolist()
+
     def mapped(self, mapping: Array) -> Inertial:
         """Return one body with its mass where a linear map (3, 3) about its centre of mass puts it.
 
@@ -382,9 +388,9 @@ class Tree:
         PyBullet diagonalises a full tensor, to 1e-9; what is diagonal already it takes as it is.
 
         Raises:
-            Sim2RealError: A link has no mass (PyBullet would make it 1 kg), or an inertia no body can have.
+            Sim2RealError: See `check`.
         """
-        moments, axes = self._principal()
+        moments, axes = self._principal
         parts = [f'<?xml version="1.0"?>\n<robot name="{self.name}">\n']
         masses, coms = self.bodies.mass_kg.tolist(), self.bodies.com_m.tolist()
         for link, mass, com, (x, y, z), turn in zip(
@@ -398,6 +404,15 @@ class Tree:
             )
         return "".join([*parts, *(joint.urdf for joint in self.joints), "</robot>\n"])
 
+    def check(self) -> None:
+        """Refuse what no engine can simulate.
+
+        Raises:
+            Sim2RealError: A link has no mass (PyBullet would make it 1 kg), or an inertia no body can have.
+        """
+        _ = self._principal
+
+    @cached_property
     def _principal(self) -> tuple[Array, Array]:
         tensors = self.bodies.inertia_kgm2
         moments, axes = np.linalg.eigh(tensors)

@@ -358,8 +358,10 @@ class Robot:
         else:
             robot, (merge, frame_of) = self, _structure_as_described(self, tuple(actuated))
         tree = merge.tree(*robot._changed(changes))
-        names, urdf = tuple(actuated), tree.urdf(visuals)
-        return Compiled(robot=robot, joint_names=names, tree=tree, urdf=urdf, frame_of=frame_of)
+        tree.check()
+        return Compiled(
+            robot=robot, joint_names=tuple(actuated), tree=tree, visuals=visuals, frame_of=frame_of
+        )
 
     def _changed(self, changes: Changes) -> tuple[Inertial, list[int]]:
         mass, com, inertia = (values.copy() for values in vars(self.tree.bodies).values())
@@ -395,7 +397,7 @@ class Robot:
 class Compiled:
     """A robot ready for an engine: `urdf` and `tree` hold only the actuated joints and the merged links.
 
-    `robot` is the description, with links as long as they were asked to be.
+    `robot` is the description, its links as long as they were asked to be; `visuals`: whether `urdf` has its looks.
 
     `frame_of` gives for each original link the merged one, and the position (3,) and rotation (3, 3) in it.
     """
@@ -403,13 +405,18 @@ class Compiled:
     robot: Robot
     joint_names: tuple[str, ...]
     tree: Tree
-    urdf: str
+    visuals: bool
     frame_of: Mapping[str, tuple[str, Array, Array]]
 
     @property
     def link_names(self) -> tuple[str, ...]:
         """The merged links, each named after the original link that is nearest the base."""
         return tuple(self.tree.index)
+
+    @cached_property
+    def urdf(self) -> str:
+        """The text for an engine, which knows nothing of armature."""
+        return self.tree.urdf(self.visuals)
 
     @cached_property
     def link_of(self) -> dict[str, str]:

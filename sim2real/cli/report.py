@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -71,23 +72,24 @@ def _report(arguments: argparse.Namespace) -> int:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from sim2real.report.compare import compare, write_junit
+    from sim2real.report.compare import compare, told, write_junit
 
     changes = compare(arguments.before, arguments.after, arguments.margin)
     table = [("policy", "condition", "before", "after", "change", "p (Holm)", "")]
     for one in changes:
-        numbers = (f"{one.before:.3g}", f"{one.after:.3g}", str(one.change.estimate), f"{one.adjusted_p:.2g}")
+        numbers = (told(one.before), told(one.after), str(one.change.estimate), f"{one.adjusted_p:.2g}")
         failed = f", {one.failures} more failed" if one.failures > 0 else ""
         table.append((one.policy, one.condition, *numbers, one.verdict + failed))
     print_table(table)
     if arguments.junit:
         write_junit(changes, arguments.junit, f"{arguments.before} {arguments.after}")
     worse = sum(one.verdict == "worse" for one in changes)
-    others = (one.change.estimate for one in changes if one.verdict != "worse")
-    hidden = max((-change.low for change in others if change.n_episodes), default=0.0)
-    print(
-        f"{worse} of {len(changes)} are worse; a loss of {max(0.0, hidden):.2g} could hide in one of the others."
-    )
+    others = [one.change.estimate for one in changes if one.verdict != "worse"]
+    hidden = max((-one.low for one in others if not isnan(one.low)), default=0.0)
+    loss = f"a loss of {max(0.0, hidden):.2g}"
+    if any(isnan(one.low) and one.lost for one in others):
+        loss = "any loss"  # where too many episodes gave no number
+    print(f"{worse} of {len(changes)} are worse; {loss} could hide in one of the others.")
     return 1 if worse else 0
 
 

@@ -17,6 +17,9 @@ from sim2real.wrappers.perturbed import control_period_s
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""
 
+TOLERATED = 1e-3
+"""Share by which an engine's joint may be lighter or heavier than the description says."""
+
 STEPS = 20
 """Of each episode that shows whether a parameter does."""
 
@@ -41,6 +44,7 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
         )
         yield Finding("environment", f"{' to '.join(spaces)}{every}")
         yield _picture(place, env)
+        yield from _rotors(env)
         yield _law("perturbations", partial(check_perturbed, partial(make, place), parameters=discover))
         yield from _parameters(env, everything)
     finally:
@@ -64,6 +68,27 @@ def _picture(place: Where, env: Env) -> Finding:
     if (frame == frame[0, 0]).all():
         return Finding("picture", f"is {width} × {height} points of one colour: nothing is rendered.", False)
     return Finding("picture", f"{width} × {height} points")
+
+
+def _rotors(env: Env) -> Iterator[Finding]:
+    """Tell, of an environment of ours, whether the engine's joints are as heavy as the description says."""
+    try:
+        from sim2real.envs import RobotEnv
+        from sim2real.simulation.readback import rotor_remainders
+    except Sim2RealError:
+        return  # no engine, so no environment of ours
+    bare = env.unwrapped
+    if not isinstance(bare, RobotEnv):
+        return
+    sim = bare.sim
+    found = rotor_remainders(sim.robot, sim.joint_names, fixed_base=sim.fixed_base, engine=sim.engine_name)
+    worst = max(found, key=lambda joint: found[joint])
+    apart = [f"{joint} {100 * share:.2g} %" for joint, share in found.items() if share > TOLERATED]
+    said = (
+        f"each of {len(found)} joints is as heavy as its links and its rotor, to {found[worst]:.1g} ({worst})"
+    )
+    wrong = f"other accelerations under 1 N m than M₀ + diag(armature) gives: {', '.join(apart)}."
+    yield Finding("rotors", wrong if apart else said, not apart)
 
 
 def _law(about: str, law: Callable[[], object]) -> Finding:

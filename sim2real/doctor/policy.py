@@ -14,6 +14,7 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from sim2real._version import physics_of
 from sim2real.errors import Finding, Sim2RealError
 from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Policy, PolicyFile, Term
 from sim2real.policies.binding import compare
@@ -93,6 +94,7 @@ def check_policy(
     )
     yield Finding("network", proved)
     contract = given or policy.contract
+    yield from _physics(contract)
     if given and carried:
         yield from _differences(given, carried)
     try:
@@ -103,6 +105,17 @@ def check_policy(
         yield from _in(env, policy, network, contract, trust)
     finally:
         env.close()
+
+
+def _physics(contract: Contract | None) -> Iterator[Finding]:
+    """Tell of a policy trained in an environment of ours whether that world moved as it does now."""
+    training = contract.training if contract else {}
+    if (now := physics_of(str(training.get("env", "")))) and (then := training.get("physics", 1)) != now:
+        said = (
+            f"it was trained and evaluated in version {then} of the physics, this is version {now}: what its file says "
+            "of its evaluation is about that world"
+        )
+        yield Finding("physics", said, None)
 
 
 def _differences(given: Contract, carried: Contract) -> Iterator[Finding]:

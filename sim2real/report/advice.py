@@ -73,13 +73,18 @@ def _crossing(table: Table, line: Line, centre: float, below: bool) -> Estimate:
     """Return the severity at which a curve, straight between those tested, leaves the margin on one side."""
     labels = dict(zip(line.x, line.conditions, strict=True))
     tested = sorted((x for x in labels if (x < centre if below else x > centre)), reverse=below)
-    stacked = table.stacked(line.policy, (NOMINAL, *(labels[x] for x in tested)))
-    nominal = float(mean(stacked[:, 0], axis=(0, 1)))
+    conditions = (NOMINAL, *(labels[x] for x in tested))
+    nominal = float(mean(table.stacked(line.policy, conditions)[:, 0], axis=(0, 1)))
     rate = table.study.metric in table.rates
-    found = margin(stacked, (centre, *tested), enough(nominal), table.rng(), rate=rate)
     sign = -1 if below else 1
-    low, high = sorted(centre + sign * end for end in (found.low, found.high))
-    return replace(found, value=centre + sign * found.value, low=low, high=high)
+
+    def found(lost_as: float, opposite: float) -> Estimate:
+        stacked = table.stacked(line.policy, conditions, lost_as=lost_as)
+        one = margin(stacked, (centre, *tested), enough(nominal), table.rng(), rate=rate)
+        low, high = sorted(centre + sign * end for end in (one.low, one.high))
+        return replace(one, value=centre + sign * one.value, low=low, high=high)
+
+    return table.whatever_lost(found, [(line.policy, label) for label in conditions])
 
 
 def _reached(table: Table, policy: str, label: str) -> float | None:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError, nearest
-from sim2real.report.table import Array, Table
-from sim2real.stats import Difference, difference, episodes_to_test, holm, mean
+from sim2real.report.paired import Side, paired
+from sim2real.report.table import Table
+from sim2real.stats import Difference, Estimate, episodes_to_test, holm
 from sim2real.study.document import open_study
 from sim2real.study.store import Store
 from sim2real.study.study import Study
@@ -26,8 +27,8 @@ class Change:
     Attributes:
         policy: Its label after.
         condition: Its label, or `ALL` for the mean over the conditions of each episode.
-        before: Mean of the metric before.
-        after: Mean of the metric after.
+        before: The mean of the metric before.
+        after: The same after.
         change: After minus before on the same episodes.
         failures: How many episodes more failed after than before.
         same: Share of the episodes that are equal bit for bit.
@@ -37,8 +38,8 @@ class Change:
 
     policy: str
     condition: str
-    before: float
-    after: float
+    before: Estimate
+    after: Estimate
     change: Difference
     failures: int
     same: float
@@ -50,7 +51,8 @@ def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
     """Return what changed between two finished studies that met the same episodes under the same conditions.
 
     A change is "worse" if it is not luck (p below 0.05 after Holm's method over all cells, paired by episode
-    seed, and an interval without 0) and takes more than `margin` off the metric, or if more episodes failed.
+    seed, and an interval without 0) and takes more than `margin` off the metric, or if more episodes failed. Nothing is
+    assumed about episodes that gave no number: a change is shown if it is one whatever they would have been.
 
     Args:
         before: A study's folder, or FOLDER:POLICY for one of its policies.
@@ -90,11 +92,7 @@ def compare(before: str, after: str, margin: float = 0.0) -> tuple[Change, ...]:
         )
     first, second = Table(old, old_store), Table(new, new_store)
     cells = [
-        cell
-        for mine, its in pairs
-        for cell in _cells(
-            _Side(table=first, policy=mine), _Side(table=second, policy=its), conditions, comparisons
-        )
+        cell for mine, its in pairs for cell in _cells((first, second), (mine, its), conditions, comparisons)
     ]
     adjusted = holm([cell.change.p_value for cell in cells])
     return tuple(_judged(cell, float(p), margin) for cell, p in zip(cells, adjusted, strict=True))
@@ -114,68 +112,48 @@ def _opened(target: str) -> tuple[Study, Store]:
     return study, store
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Side:
-    """One policy of one study."""
+def _failed(side: Side) -> int:
+    """Return how many episodes gave no number."""
+    counts = (
+        int(side.table.recorded(side.policy, label).sum())
+        - len(side.table.texts("status", side.policy, label))
+        for label in side.conditions
+    )
+    return sum(counts)
 
-    table: Table
-    policy: str
 
-    @property
-    def runs(self) -> list[str]:
-        """What tells its training runs from others."""
-        return [file.sha256 for file in self.table.study.policies[self.policy]]
+def _digests(side: Side) -> NDArray[np.bytes_]:
+    """Return what identifies each episode bit for bit (runs, conditions × episodes)."""
+    return np.hstack([side.table.digests(side.policy, label) for label in side.conditions])
 
-    def values(self, conditions: Sequence[str]) -> Array:
-        """Return the metric (runs, episodes), the mean over conditions; NaN where any of them has none."""
-        found: Array = self.table.stacked(self.policy, tuple(conditions)).mean(1)
-        return found
 
-    def digests(self, conditions: Sequence[str]) -> NDArray[np.bytes_]:
-        """Return what identifies each episode bit for bit (runs, conditions × episodes)."""
-        return np.hstack([self.table.digests(self.policy, label) for label in conditions])
-
-    def failed(self, conditions: Sequence[str]) -> int:
-        """Return how many episodes gave no number."""
-        counts = (
-            int(self.table.recorded(self.policy, label).sum())
-            - len(self.table.texts("status", self.policy, label))
-            for label in conditions
+def _cells(
+    tables: tuple[Table, Table], policies: tuple[str, str], conditions: Sequence[str], comparisons: int
+) -> Iterator[Change]:
+    """Yield what changed from the first table's policy to the second's, condition by condition and on the whole."""
+    for label, counted in [*((label, (label,)) for label in conditions), (ALL, tuple(conditions))]:
+        old, new = (
+            Side(table=table, policy=policy, conditions=counted)
+            for table, policy in zip(tables, policies, strict=True)
         )
-        return sum(counts)
-
-
-def _cells(old: _Side, new: _Side, conditions: Sequence[str], comparisons: int) -> Iterator[Change]:
-    rate = old.table.study.metric in old.table.rates & new.table.rates
-    for label, counted in [*((label, [label]) for label in conditions), (ALL, conditions)]:
-        first, second = old.values(counted), new.values(counted)
-        before, after = old.digests(counted), new.digests(counted)
+        before, after = _digests(old), _digests(new)
         runs = min(len(before), len(after))
         same = int(((before[:runs] == after[:runs]) & (after[:runs] != b"")).sum())
         yield Change(
             policy=new.policy,
             condition=label,
-            before=float(mean(first, (0, 1))),
-            after=float(mean(second, (0, 1))),
-            change=difference(
-                second,
-                first,
-                old.table.rng(),
-                same_runs=old.runs == new.runs,
-                rate=rate,
-                conditions=len(counted),
-                comparisons=comparisons,
-                span=old.table.span(),
-            ),
-            failures=new.failed(counted) - old.failed(counted),
+            before=old.table.average(old.policy, counted),
+            after=new.table.average(new.policy, counted),
+            change=paired(new, old, comparisons=comparisons),
+            failures=_failed(new) - _failed(old),
             same=same / after.size,
         )
 
 
 def _judged(cell: Change, adjusted_p: float, margin: float) -> Change:
-    value, shown = cell.change.estimate.value, cell.change.shown(adjusted_p)
-    worse = cell.failures > 0 or (shown and value < -margin)
-    verdict = "worse" if worse else "better" if shown and value > 0 else ""
+    shown, change = cell.change.shown(adjusted_p), cell.change.estimate
+    worse = cell.failures > 0 or (shown and change.at_most < -margin)
+    verdict = "worse" if worse else "better" if shown and change.at_least > 0 else ""
     return replace(cell, adjusted_p=adjusted_p, verdict=verdict)
 
 
@@ -204,6 +182,16 @@ def sentence(change: Change) -> str:
     """Say what changed."""
     failed = f", {change.failures} more episodes failed" if change.failures > 0 else ""
     return (
-        f"{change.before:.4g} before, {change.after:.4g} after: {change.change.estimate} "
+        f"{told(change.before)} before, {told(change.after)} after: {change.change.estimate} "
         f"(p = {change.adjusted_p:.2g} after Holm){failed}"
     )
+
+
+def told(mean: Estimate) -> str:
+    """Write a mean without its interval: between what it lies where it has no value because episodes were lost."""
+    if not mean.lost:
+        return f"{mean.value:.4g}"
+    value = (
+        f"{mean.value:.4g}" if mean.at_least == mean.at_most else f"{mean.at_least:.4g} to {mean.at_most:.4g}"
+    )
+    return f"{value} ({mean.lost})"

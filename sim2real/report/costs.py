@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sim2real.report.gates import declared
+from sim2real.report.paired import Side, paired
 from sim2real.report.table import Table
-from sim2real.stats import Difference, Estimate, difference, mean, mean_estimate, rate_estimate, retention
+from sim2real.stats import Difference, Estimate, mean, mean_estimate, rate_estimate, retention
 from sim2real.study.study import NOMINAL
 
 WORST_SHARE = 0.25
@@ -45,9 +45,9 @@ class Price:
     interventions: Estimate  # share of steps
     success: Difference
     returns: Difference
-    bare_return: float
+    bare_return: Estimate
     cost: Difference
-    bare_cost: float
+    bare_cost: Estimate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,8 +66,6 @@ def challenges(table: Table, policy: str, held: Sequence[tuple[str, str]]) -> Ch
     runs = table.study.policies[policy]
     labels = tuple(label for its_policy, label in held if its_policy == policy)
     hazard, metric = _hazard(table)
-    stacked = table.stacked(policy, labels) if labels else None
-    rate = table.study.metric in table.rates
     shielded = table.occurs("interventions", policy)
     tested = (NOMINAL, *table.perturbed)
     return Challenges(
@@ -79,8 +77,8 @@ def challenges(table: Table, policy: str, held: Sequence[tuple[str, str]]) -> Ch
         hazard_nominal=_hazard_estimate(table, policy, (NOMINAL,), metric),
         hazard_perturbed=_hazard_estimate(table, policy, table.perturbed or (NOMINAL,), metric),
         interventions=_hazard_estimate(table, policy, tested, "interventions") if shielded else None,
-        kept=retention(stacked, table.values(policy, NOMINAL), rate=rate) if stacked is not None else None,
-        worst=_worst(table, stacked) if stacked is not None else None,
+        kept=_kept(table, policy, labels) if labels else None,
+        worst=_worst(table, policy, labels) if labels else None,
         conditions=len(labels),
         declared=declared(table, policy),
     )
@@ -108,7 +106,7 @@ def efficiencies(
                 policy=policy,
                 steps=tuple(count for count, _ in runs),
                 values=tuple(value for _, value in runs),
-                estimate=table.estimate(values),
+                estimate=table.average(policy, labels),
                 conditions=len(labels),
             )
         )
@@ -134,16 +132,34 @@ def _hazard(table: Table) -> tuple[str, str]:
 
 def _hazard_estimate(table: Table, policy: str, labels: Sequence[str], metric: str) -> Estimate:
     if metric:
-        return table.estimate(mean(table.stacked(policy, tuple(labels), metric), axis=1), metric)
-    ended = [table.ended_early(policy, label) for label in labels]
-    return rate_estimate(mean(np.stack(ended, axis=1), axis=1))
+        return table.average(policy, tuple(labels), metric)
+
+    def found(lost_as: float, opposite: float) -> Estimate:
+        ended = [table.ended_early(policy, label, lost_as) for label in labels]
+        return rate_estimate(mean(np.stack(ended, axis=1), axis=1))
+
+    return table.whatever_lost(found, [(policy, label) for label in labels], "success", (0.0, 1.0))
 
 
-def _worst(table: Table, stacked: NDArray[np.float64]) -> Estimate:
+def _kept(table: Table, policy: str, labels: tuple[str, ...]) -> Estimate:
+    """Estimate the mean over conditions as a share of nominal."""
+    rate = table.study.metric in table.rates
+
+    def found(lost_as: float, opposite: float) -> Estimate:
+        stacked = table.stacked(policy, labels, lost_as=lost_as)
+        return retention(stacked, table.values(policy, NOMINAL, lost_as=opposite), rate=rate)
+
+    return table.whatever_lost(found, [(policy, label) for label in (NOMINAL, *labels)])
+
+
+def _worst(table: Table, policy: str, labels: tuple[str, ...]) -> Estimate:
     """Estimate the mean over the worst conditions, a share of `WORST_SHARE` of them."""
-    order = np.argsort(mean(stacked, axis=(0, 2)))
-    worst = order[: math.ceil(WORST_SHARE * len(order))]
-    return table.estimate(mean(stacked[:, worst], axis=1))
+    low, _ = table.ends() or (math.nan, math.nan)
+    heights = mean(table.stacked(policy, labels, lost_as=low), axis=(0, 2))
+    if math.isnan(low):
+        heights[[table.counted([(policy, label)])[2] for label in labels]] = -math.inf
+    order = np.argsort(heights)[: math.ceil(WORST_SHARE * len(labels))]
+    return table.average(policy, tuple(labels[i] for i in order))
 
 
 def prices(table: Table) -> Iterator[Price]:
@@ -156,30 +172,27 @@ def prices(table: Table) -> Iterator[Price]:
 
 
 def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Price:
-    def averaged(label: str, metric: str) -> NDArray[np.float64]:
-        return mean(table.stacked(label, labels, metric), axis=1)
+    def side(label: str, metric: str) -> Side:
+        return Side(table=table, policy=label, conditions=labels, metric=metric)
+
+    def steps(lost_as: float, opposite: float) -> Estimate:
+        changed, played = (
+            mean(table.stacked(policy, labels, metric), axis=1) for metric in ("interventions", "length")
+        )
+        return mean_estimate(changed / played, table.rng()).clipped(0.0, 1.0)
 
     def against(metric: str) -> Difference:
-        return difference(
-            averaged(policy, metric),
-            averaged(bare, metric),
-            table.rng(),
-            same_runs=True,
-            rate=metric in table.rates,
-            conditions=len(labels),
-            span=table.span(metric),
-        )
+        return paired(side(policy, metric), side(bare, metric))
 
-    share = averaged(policy, "interventions") / averaged(policy, "length")
     return Price(
         policy=policy,
         bare=bare,
         shields=tuple(shield.name for shield in table.study.policies[policy][0].shields),
         perturbed=labels != (NOMINAL,),
-        interventions=mean_estimate(share, table.rng()).clipped(0.0, 1.0),
+        interventions=table.whatever_lost(steps, [(policy, label) for label in labels], "interventions"),
         success=against("success"),
         returns=against("return"),
-        bare_return=float(np.nanmean(averaged(bare, "return"))),
+        bare_return=table.average(bare, labels, "return"),
         cost=against("cost"),
-        bare_cost=float(np.nanmean(averaged(bare, "cost"))),
+        bare_cost=table.average(bare, labels, "cost"),
     )

@@ -4,8 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from sim2real.perturb import HeldOutKind
 from sim2real.report.severity import Family, families
 from sim2real.report.table import Table
@@ -27,7 +25,7 @@ class Reach:
 
     Args:
         held: the last severity before the first that breaks it, None if the first one tested does.
-        broken: the first severity that breaks it, None if none tested does.
+        broken: the first severity that breaks it, or loses too many episodes to tell; None if none tested does.
         share: how much of the tested range, counted from nominal, is held.
     """
 
@@ -109,9 +107,7 @@ def _line(table: Table, family: Family, metric: str, policy: str, kinds: Kinds) 
     labels = {
         x: label
         for x, label in family.points
-        if x != centre
-        and table.acted(policy, label)
-        and np.isfinite(table.values(policy, label, metric)).any()
+        if x != centre and table.acted(policy, label) and table.measured(policy, label, metric)
     }
     if not labels:
         return None
@@ -119,14 +115,18 @@ def _line(table: Table, family: Family, metric: str, policy: str, kinds: Kinds) 
         labels[centre] = NOMINAL
     x = sorted(labels)
     conditions = tuple(labels[value] for value in x)
-    estimates = tuple(table.estimate(table.values(policy, label, metric), metric) for label in conditions)
-    values = {value: estimate.value for value, estimate in zip(x, estimates, strict=True)}
+    estimates = tuple(table.cell(policy, label, metric) for label in conditions)
+    values = {value: estimate.at_least for value, estimate in zip(x, estimates, strict=True)}
     nominal = float(mean(table.values(policy, NOMINAL, metric), axis=(0, 1)))
     below = above = None
     if centre is not None:
         below = _reach([value for value in reversed(x) if value < centre], centre, values, nominal)
         above = _reach([value for value in x if value > centre], centre, values, nominal)
-    heights = area(table.stacked(policy, conditions, metric), x) if len(x) > 1 else None
+
+    def heights(lost_as: float, opposite: float) -> Estimate:
+        return table.estimate(area(table.stacked(policy, conditions, metric, lost_as), x), metric)
+
+    cells = [(policy, label) for label in conditions]
     return Line(
         policy=policy,
         x=tuple(x),
@@ -135,7 +135,7 @@ def _line(table: Table, family: Family, metric: str, policy: str, kinds: Kinds) 
         seen=tuple(label == NOMINAL or kinds[policy, label] == "in-distribution" for label in conditions),
         below=below,
         above=above,
-        area=estimates[0] if heights is None else table.estimate(heights, metric),
+        area=table.whatever_lost(heights, cells, metric) if len(x) > 1 else estimates[0],
     )
 
 

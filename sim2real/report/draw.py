@@ -190,19 +190,25 @@ def swatch(index: int) -> str:
 
 
 def interval(estimate: Estimate, limits: tuple[float, float], mark: float | None) -> str:
-    """Return an estimate as a dot on its interval, with a tick at ``mark``; "" where there is none."""
+    """Return an estimate as a dot on its interval, with a tick at ``mark``; "" where there is none.
+
+    Where lost episodes leave no value, a bar shows between what it lies.
+    """
     low, high = limits
-    if not estimate.n_episodes or high <= low:
+    if math.isnan(estimate.low) or high <= low or not (estimate.n_episodes or estimate.lost):
         return ""
 
     def place(value: float) -> float:
         return round(4 + 112 * min(1.0, max(0.0, (value - low) / (high - low))), 1)
 
     tick = f'<path class="tick" d="M{place(mark)} 1V13"/>' if mark is not None else ""
+    point = f'<circle cx="{place(estimate.value)}" cy="7" r="3.2"/>'
+    if math.isnan(estimate.value):
+        point = f'<path class="open" d="M{place(estimate.at_least)} 7H{place(estimate.at_most)}"/>'
     return (
         '<svg class="interval" viewBox="0 0 120 14" aria-hidden="true">'
         f'<path class="track" d="M4 7H116"/>{tick}<path d="M{place(estimate.low)} 7H{place(estimate.high)}"/>'
-        f'<circle cx="{place(estimate.value)}" cy="7" r="3.2"/></svg>'
+        f"{point}</svg>"
     )
 
 
@@ -240,17 +246,26 @@ def bars(full: float, pale: float, ends: tuple[float, float] | None = None) -> s
 
 
 def _draw_line(axes: Axes, line: Line, index: int, shift: float, row: int) -> None:
-    """Draw a policy's estimates with their intervals, and below them the severities it met in training."""
+    """Draw a policy's estimates with their intervals, and below them the severities it met in training.
+
+    Where lost episodes leave no value, a bar shows between what it lies, and a cross along the bottom that it is so.
+    """
     x = np.array(line.x) + shift
     y, low, high = np.array([(e.value, e.low, e.high) for e in line.estimates]).T
     low, high = (np.clip(side, *axes.get_ylim()) for side in (low, high))
     look = _look(index)
     axes.vlines(x, low, high, color=look["color"], lw=1.4, alpha=0.55, zorder=2)
     axes.plot(x, y, **look, zorder=3)
+    across = axes.get_xaxis_transform()
+    for place, one in zip(x, line.estimates, strict=True):
+        if one.lost and math.isnan(one.value):
+            ends = np.clip((one.at_least, one.at_most), *axes.get_ylim())
+            if math.isfinite(one.at_least):
+                axes.vlines(place, *ends, color=look["color"], lw=5, alpha=0.45, zorder=2)
+            axes.plot(place, 0.03, "x", mec=look["color"], ms=5, transform=across, zorder=3)
     met = [value for value, seen in zip(line.x, line.seen, strict=True) if seen]
     if len(met) > 1:
         height = 0.02 + 0.025 * row
-        across = axes.get_xaxis_transform()
         axes.plot([met[0], met[-1]], [height] * 2, color=look["color"], lw=3, alpha=0.45, transform=across)
 
 

@@ -67,7 +67,10 @@ def trials(table: Table, store: Store) -> Iterator[Line]:
 
 
 def estimates(table: Table, numbers: Figures) -> Iterator[Line]:
-    """Yield every estimate of the appendix, with how the condition relates to the policy's training."""
+    """Yield every estimate of the appendix, with how the condition relates to the policy's training.
+
+    "lost" episodes gave no number; whatever they would have been, the value lies between "least" and "most".
+    """
     kinds = {(one.policy, one.condition): one.kind for one in numbers.squares}
     kinds |= {(policy, NOMINAL): "nominal" for policy in table.study.policies}
     for cell in numbers.cells:
@@ -83,6 +86,9 @@ def estimates(table: Table, numbers: Figures) -> Iterator[Line]:
                 "level": one.level,
                 "runs": one.n_runs,
                 "episodes": one.n_episodes,
+                "lost": one.lost.count if one.lost else 0,
+                "least": one.lost.least if one.lost else one.value,
+                "most": one.lost.most if one.lost else one.value,
             }
 
 

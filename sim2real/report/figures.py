@@ -76,7 +76,7 @@ class Figures:
     def worst(self, policy: str) -> HeldOut | None:
         """Return the policy's worst held-out condition."""
         rows = [row for row in self.held_out if row.policy == policy]
-        return min(rows, key=lambda row: row.estimate.value, default=None)
+        return min(rows, key=lambda row: _badness(row.estimate), default=None)
 
     def first_to_break(self, policy: str) -> tuple[SeverityCurve, Line, Reach, float] | None:
         """Return the curve and side of which the policy holds the smallest share, and where it breaks."""
@@ -114,15 +114,13 @@ def figures(table: Table, numbers: float = NUMBERS) -> Figures:
     held = [
         pair
         for pair, kind in kinds.items()
-        if kind not in ("nominal", "in-distribution")
-        and table.acted(*pair)
-        and np.isfinite(table.values(*pair)).any()
+        if kind not in ("nominal", "in-distribution") and table.acted(*pair) and table.measured(*pair)
     ]
     rows = held_out(table, held, kinds)
     level, found = thresholds(table)
     return Figures(
         competence=competent,
-        gates=gates_of(competent, kinds, unmoved),
+        gates=gates_of(table, competent, kinds, unmoved),
         curves=curves,
         other_curves=others,
         advice=advice(table, curves),
@@ -145,8 +143,13 @@ def figures(table: Table, numbers: float = NUMBERS) -> Figures:
     )
 
 
+def _badness(one: Estimate) -> tuple[float, float, int]:
+    """Return what sorts estimates from the worst on; of those that nothing is known of, who lost most comes first."""
+    return one.at_least, one.at_most, -(one.lost.count if one.lost else 0)
+
+
 def _cell(table: Table, policy: str, label: str, metrics: Sequence[str]) -> Cell:
-    estimates = ((name, table.estimate(table.values(policy, label, name), name)) for name in metrics)
+    estimates = ((name, table.cell(policy, label, name)) for name in metrics)
     return Cell(
         policy=policy,
         condition=label,

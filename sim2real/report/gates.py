@@ -1,13 +1,16 @@
 """What may be said at all: which policies are competent, what acted, what was held out, what gave no number."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sim2real.perturb import HeldOutKind
 from sim2real.report.table import Table
-from sim2real.stats import Estimate, mean
+from sim2real.stats import LOST_SHARE, Estimate, mean
 from sim2real.study.heldout import kind_in
 from sim2real.study.study import NOMINAL
+
+TOO_MANY = f"more than {100 * LOST_SHARE:g} % of the episodes gave no number, so there is no point estimate"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,15 +40,16 @@ class Gate:
 
 @dataclass(frozen=True, kw_only=True)
 class Failures:
-    """Trials that gave no number."""
+    """Trials that gave no number, and how many of them are outcomes of their condition."""
 
     expected: int
     statuses: tuple[tuple[str, int], ...]
     errors: tuple[tuple[str, int], ...]
+    lost: int
 
     @property
     def without_number(self) -> int:
-        """How many trials are missing from every figure."""
+        """How many trials did not run to their end."""
         return sum(count for status, count in self.statuses if status != "ok")
 
 
@@ -54,7 +58,7 @@ def competence(table: Table, policy: str) -> Competence:
     values = table.values(policy, NOMINAL)
     return Competence(
         policy=policy,
-        nominal=table.estimate(values),
+        nominal=table.cell(policy, NOMINAL),
         required=table.study.competent,
         runs=tuple(float(run) for run in mean(values, axis=1)),
     )
@@ -73,20 +77,25 @@ def declared(table: Table, policy: str) -> bool:
 
 
 def gates_of(
+    table: Table,
     competence: Sequence[Competence],
     kinds: dict[tuple[str, str], HeldOutKind],
     unmoved: Sequence[tuple[str, str]],
 ) -> tuple[Gate, ...]:
-    """Return what is not shown, and why: incompetent policies, what did not act, what is not held out."""
+    """Return what is not shown, and why: incompetent policies, what was lost or did not act, what is not held out."""
     gates = []
     for one in competence:
         if not one.passed:
-            reason = (
-                "no nominal episode was recorded"
-                if not one.nominal.n_episodes
-                else "not competent at nominal"
-            )
+            reason = "not competent at nominal"
+            if math.isnan(one.nominal.value):
+                reason = TOO_MANY if one.nominal.lost else "no nominal episode was recorded"
             gates.append(Gate(kind="competence", policy=one.policy, condition=NOMINAL, reason=reason))
+    for policy, label in kinds:
+        if table.counted([(policy, label)])[2]:
+            gates.append(Gate(kind="lost", policy=policy, condition=label, reason=TOO_MANY))
+        elif not table.measured(policy, label):
+            reason = "no episode was recorded"
+            gates.append(Gate(kind="not measured", policy=policy, condition=label, reason=reason))
     for policy, label in unmoved:
         reason = "every episode is bit-identical to its nominal one: the perturbation did not act"
         gates.append(Gate(kind="no effect", policy=policy, condition=label, reason=reason))
@@ -102,9 +111,10 @@ def gates_of(
 
 def failures(table: Table) -> Failures:
     """Count the trials that gave no number."""
-    statuses = table.statuses()
+    study, statuses = table.study, table.statuses()
     return Failures(
         expected=statuses.total(),
         statuses=tuple(sorted(statuses.items())),
         errors=tuple(table.errors().most_common(8)),
+        lost=table.counted([(policy, label) for policy in study.policies for label in study.conditions])[0],
     )

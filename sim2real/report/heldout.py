@@ -1,5 +1,6 @@
 """What policies do under what they were not trained for, and how they differ in it."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,8 +10,9 @@ from numpy.typing import NDArray
 
 from sim2real.perturb import HeldOutKind
 from sim2real.report.gates import declared
+from sim2real.report.paired import Side, paired
 from sim2real.report.table import Table
-from sim2real.stats import Difference, Estimate, difference, holm, mean, performance_profile
+from sim2real.stats import Difference, Estimate, holm, mean, performance_profile, whatever_lost
 from sim2real.study.study import NOMINAL
 
 Pair = tuple[str, str]  # policy, condition
@@ -59,7 +61,7 @@ class Square:
     condition: str
     kind: HeldOutKind
     estimate: Estimate
-    kept: float  # share of the nominal mean, NaN where that is not positive
+    kept: float  # share of the nominal mean, at least; NaN where that is not positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,11 +87,9 @@ def held_out(
     """Return a row per policy and condition, the p values of each policy adjusted over its conditions."""
     counts = Counter(policy for policy, _ in held)
     differences = [
-        _difference(
-            table,
-            table.values(policy, label),
-            table.values(policy, NOMINAL),
-            same_runs=True,
+        paired(
+            Side(table=table, policy=policy, conditions=(label,)),
+            Side(table=table, policy=policy, conditions=(NOMINAL,)),
             comparisons=counts[policy],
         )
         for policy, label in held
@@ -104,7 +104,7 @@ def held_out(
             condition=label,
             condition_index=table.perturbed.index(label),
             kind=kinds[policy, label],
-            estimate=table.estimate(table.values(policy, label)),
+            estimate=table.cell(policy, label),
             nominal=float(mean(table.values(policy, NOMINAL), axis=(0, 1))),
             to_nominal=one,
             adjusted_p=float(p),
@@ -127,17 +127,17 @@ def comparisons_of(
     for second in policies[1:]:
         first = policies[0]
         common = tuple(label for label in table.perturbed if {(first, label), (second, label)} <= set(held))
-        files = [[run.sha256 for run in table.study.policies[policy]] for policy in (first, second)]
-        same = files[0] == files[1]  # and only what they stand behind differs
         if common:
-            averages = [mean(table.stacked(policy, common), axis=1) for policy in (second, first)]
-            nominal = [table.values(policy, NOMINAL) for policy in (second, first)]
+            sides = [
+                [Side(table=table, policy=policy, conditions=labels) for policy in (second, first)]
+                for labels in ((NOMINAL,), common)
+            ]
             found.append(
                 Comparison(
                     first=first,
                     second=second,
-                    nominal=_difference(table, *nominal, same_runs=same),
-                    held_out=_difference(table, *averages, same_runs=same, conditions=len(common)),
+                    nominal=paired(*sides[0]),
+                    held_out=paired(*sides[1]),
                     conditions=len(common),
                     declared=declared(table, first) and declared(table, second),
                 )
@@ -145,44 +145,22 @@ def comparisons_of(
     return tuple(found)
 
 
-def _difference(
-    table: Table,
-    first: NDArray[np.float64],
-    second: NDArray[np.float64],
-    *,
-    same_runs: bool,
-    conditions: int = 1,
-    comparisons: int = 1,
-) -> Difference:
-    return difference(
-        first,
-        second,
-        table.rng(),
-        same_runs=same_runs,
-        rate=table.study.metric in table.rates,
-        conditions=conditions,
-        comparisons=comparisons,
-        span=table.span(),
-    )
-
-
 def squares(table: Table, policies: Sequence[str], kinds: Mapping[Pair, HeldOutKind]) -> tuple[Square, ...]:
     """Return every cell that acted and gave a number, condition by condition."""
     found = []
     for label in table.perturbed:
         for policy in policies:
-            values = table.values(policy, label)
-            if not table.acted(policy, label) or not np.isfinite(values).any():
+            if not table.acted(policy, label) or not table.measured(policy, label):
                 continue
             nominal = float(mean(table.values(policy, NOMINAL), axis=(0, 1)))
-            estimate = table.estimate(values)
+            estimate = table.cell(policy, label)
             found.append(
                 Square(
                     policy=policy,
                     condition=label,
                     kind=kinds[policy, label],
                     estimate=estimate,
-                    kept=estimate.value / nominal if nominal > 0 else np.nan,
+                    kept=estimate.at_least / nominal if nominal > 0 else np.nan,
                 )
             )
     return tuple(found)
@@ -193,11 +171,38 @@ def profiles(table: Table, policies: Sequence[str], held: Collection[Pair]) -> t
     labels = tuple(label for label in table.perturbed if all((policy, label) in held for policy in policies))
     if len(labels) < 2 or not policies:
         return ()
-    scores = [mean(table.stacked(policy, labels), axis=2) for policy in policies]
-    known = np.concatenate([one[np.isfinite(one)] for one in scores])
+    lost = any(table.counted([(policy, label) for label in labels])[0] for policy in policies)
+    counts = [math.nan, *((table.ends() or ()) if lost else ())]
+    scores = [
+        [mean(table.stacked(policy, labels, lost_as=one), axis=2) for one in counts] for policy in policies
+    ]
+    known = np.concatenate([one[0][np.isfinite(one[0])] for one in scores])
+    if not known.size:
+        return ()
     ends = (0.0, 1.0) if table.study.metric in table.rates else (float(known.min()), float(known.max()))
     above = tuple(np.linspace(*ends, THRESHOLDS).tolist())
     return tuple(
-        Profile(policy=policy, above=above, share=performance_profile(one, above), conditions=len(labels))
+        Profile(
+            policy=policy,
+            above=above,
+            share=_profile(table, policy, labels, one, above),
+            conditions=len(labels),
+        )
         for policy, one in zip(policies, scores, strict=True)
+    )
+
+
+def _profile(
+    table: Table,
+    policy: str,
+    labels: Sequence[str],
+    scores: Sequence[NDArray[np.float64]],
+    above: Sequence[float],
+) -> tuple[Estimate, ...]:
+    """Return the profile of scores without the lost episodes, whatever those would have been."""
+    lost, of, pointless = table.counted([(policy, label) for label in labels])
+    known, *ends = (performance_profile(one, above) for one in scores)
+    return tuple(
+        whatever_lost(one, lost, of, (ends[0][i], ends[1][i]) if ends else None, pointless=pointless)
+        for i, one in enumerate(known)
     )

@@ -22,6 +22,7 @@ from sim2real.report.simulators import Elsewhere, elsewhere
 from sim2real.report.simulators_page import section
 from sim2real.report.table import Table
 from sim2real.report.worst import Search
+from sim2real.stats import LOST_SHARE
 from sim2real.study.replay import replay as play
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -87,11 +88,12 @@ def render(
         search_limits=_search_limits(numbers.search),
         search_clip=_clip(table.path, numbers.search) if replay else "",
         kept=KEPT,
+        lost_share=LOST_SHARE,
         answered=ANSWERED,
         fragile=sorted(numbers.curves, key=_share),
         efficiency=_efficiency(numbers, table),
         maps=list(_maps(numbers, table)),
-        lowest=sorted(numbers.held_out, key=lambda row: row.estimate.value)[:ROWS],
+        lowest=sorted(numbers.held_out, key=lambda row: row.estimate.at_least)[:ROWS],
         profile=_profile(numbers, table),
         responses=[(one, _response(one, table)) for one in numbers.responses],
         curves=[

@@ -75,8 +75,8 @@ def _swept(table: Table, target: str, nominal: float) -> dict[float, str]:
 
 
 def _answers(table: Table, policy: str, swept: dict[float, str], metric: str) -> Answers | None:
-    achieved = {x: table.estimate(table.values(policy, label, metric), metric) for x, label in swept.items()}
-    achieved = {x: one for x, one in achieved.items() if one.n_episodes}
+    achieved = {x: table.cell(policy, label, metric) for x, label in swept.items()}
+    achieved = {x: one for x, one in achieved.items() if one.n_episodes or one.lost}
     if len(achieved) < 2:
         return None
     return Answers(

@@ -29,15 +29,15 @@ def samples(table: Table, rows: Sequence[HeldOut]) -> tuple[Sample, ...]:
     """Return each policy's worst episode for every thing perturbed that harms it, worst condition first."""
     found = []
     met: set[tuple[object, ...]] = set()
-    for row in sorted(rows, key=lambda row: row.estimate.value):
+    for row in sorted(rows, key=lambda row: row.estimate.at_least):
         condition = table.study.conditions[row.condition]
         what = (
             row.policy,
             *(item.identity if isinstance(item, Perturbation) else item for item in condition),
         )
-        if row.to_nominal.estimate.value < 0 and what not in met:
+        values = table.values(row.policy, row.condition)
+        if row.to_nominal.estimate.at_least < 0 and what not in met and np.isfinite(values).any():
             met.add(what)
-            values = table.values(row.policy, row.condition)
             run, episode = (int(i) for i in np.unravel_index(np.nanargmin(values), values.shape))
             place = (row.policy, row.condition, run, episode)
             record = table.row(*place)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from sim2real.perturb import Condition, HeldOutKind, Make, makes
 from sim2real.report.curves import SeverityCurve, severity_curves
+from sim2real.report.paired import Side, paired
 from sim2real.report.table import Table
-from sim2real.stats import Difference, Estimate, bootstrap_estimate, difference, holm, mean
+from sim2real.stats import Difference, Estimate, bootstrap_estimate, holm, mean
 from sim2real.stats.rank import tau_b
 from sim2real.study.seeds import canonical
 from sim2real.study.store import Store
@@ -117,20 +118,10 @@ def _compare(table: Table, store: Store, policies: Sequence[str], labels: dict[s
 
 
 def _pairs(table: Table, policy: str, labels: dict[str, str]) -> list[Pair]:
-    rate = table.study.metric in table.rates
-    values = {label: table.values(policy, label) for pair in labels.items() for label in pair}
-    changes = [
-        difference(
-            values[there],
-            values[here],
-            table.rng(),
-            same_runs=True,
-            rate=rate,
-            comparisons=len(labels),
-            span=table.span(),
-        )
-        for here, there in labels.items()
-    ]
+    def side(label: str) -> Side:
+        return Side(table=table, policy=policy, conditions=(label,))
+
+    changes = [paired(side(there), side(here), comparisons=len(labels)) for here, there in labels.items()]
     adjusted = holm([change.p_value for change in changes])
     return [
         Pair(
@@ -138,8 +129,8 @@ def _pairs(table: Table, policy: str, labels: dict[str, str]) -> list[Pair]:
             condition=here,
             index=index,
             elsewhere=there,
-            here=table.estimate(values[here]),
-            there=table.estimate(values[there]),
+            here=table.cell(policy, here),
+            there=table.cell(policy, there),
             change=change,
             adjusted_p=float(p),
         )

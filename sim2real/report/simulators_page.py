@@ -10,6 +10,7 @@ from markupsafe import Markup
 from sim2real.report import draw, words
 from sim2real.report.curves import SeverityCurve
 from sim2real.report.simulators import Elsewhere
+from sim2real.stats import Estimate
 
 NAMED = 5
 """How many conditions a sentence names."""
@@ -54,11 +55,12 @@ def section(page: Environment, worlds: Sequence[Elsewhere], metric: str, rate: b
 def sentences(world: Elsewhere, metric: str, rate: bool) -> Iterator[str]:
     """Say how far the two agree, policy by policy."""
     for policy in dict.fromkeys(pair.policy for pair in world.pairs):
-        pairs = [pair for pair in world.pairs if pair.policy == policy and pair.change.estimate.n_episodes]
+        changes = [pair for pair in world.pairs if pair.policy == policy]
+        pairs = [pair for pair in changes if not math.isnan(pair.change.estimate.low)]
         apart = [pair.condition for pair in pairs if pair.shown]
         named = f": {', '.join(apart)}" if len(apart) <= NAMED else ", bold in the table"
         told = f", and differs by more than luck in {len(apart)}{named}" if apart else ""
-        largest = max(pairs, key=lambda pair: abs(pair.change.estimate.value), default=None)
+        largest = max(pairs, key=lambda pair: _size(pair.change.estimate), default=None)
         if largest is None:
             yield f"{policy}: nothing was measured in both."
             continue
@@ -66,6 +68,8 @@ def sentences(world: Elsewhere, metric: str, rate: bool) -> Iterator[str]:
         yield (
             f"{policy}: of {len(pairs)} conditions its {metric} changes most in “{largest.condition}”, by {size}{told}."
         )
+        if unknown := sum(pair.change.estimate.lost is not None for pair in changes if pair not in pairs):
+            yield f"{policy}: in {unknown} more, too many episodes are lost to tell."
     for one in world.conditions:
         yield (
             f"{one.policy}: {one.things} conditions are put in order of {metric} alike to a rank correlation "
@@ -78,6 +82,11 @@ def sentences(world: Elsewhere, metric: str, rate: bool) -> Iterator[str]:
         here, there = (f"“{title}”" if title else "nothing tested" for title in (first.here, first.there))
         both = f"What breaks {first.policy} first is {here}"
         yield f"{both} in both." if here == there else f"{both} here, and {there} with {world.name}."
+
+
+def _size(change: Estimate) -> float:
+    """Return how large a change is, at most."""
+    return max(abs(change.at_least), abs(change.at_most))
 
 
 def _order(world: Elsewhere) -> list[str]:

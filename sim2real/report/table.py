@@ -3,7 +3,7 @@
 import json
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -12,14 +12,25 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import makes
-from sim2real.stats import Estimate, mean_estimate, rate_estimate
+from sim2real.stats import (
+    Estimate,
+    many,
+    mean,
+    mean_estimate,
+    rate_estimate,
+    whatever_lost,
+)
+from sim2real.study.runner import RETRIED
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
 from sim2real.study.trial import Trial
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 Indices = NDArray[np.intp]
 Kind = TypeVar("Kind", bound=np.generic)
+Cell = tuple[str, str]
+"""Policy and condition."""
 Place = tuple[str, str, int, int]
 """Policy, condition, run and episode of a trial."""
 
@@ -175,18 +186,41 @@ class Table:
         told = {name: self._said[codes[place]] for name, codes in self._codes.items()}
         return told | {"digest": self._digests[place].decode()}
 
-    def values(self, policy: str, condition: str, metric: str | None = None) -> Array:
-        """Return a metric (runs, episodes), the study's own by default; not to be written to."""
+    def values(
+        self, policy: str, condition: str, metric: str | None = None, lost_as: float = math.nan
+    ) -> Array:
+        """Return a metric (runs, episodes), the study's own by default, lost episodes as given; not to be changed."""
         name = metric or self.study.metric
-        if name not in self._columns:
-            return np.full(self._shapes[policy], np.nan)
-        return self._cell(self._columns[name], policy, condition)
+        if name in self._columns:
+            found = self._cell(self._columns[name], policy, condition)
+        else:
+            found = np.full(self._shapes[policy], np.nan)
+        return found if math.isnan(lost_as) else np.where(self.lost(policy, condition, name), lost_as, found)
+
+    def lost(self, policy: str, condition: str, metric: str | None = None) -> Flags:
+        """Return which episodes were played and gave no number (runs, episodes): an outcome of their condition.
+
+        An episode that crashed or timed out may be the machine's failure, and counts as not played. Where more than
+        `LOST_SHARE` of a cell did so, that is no coincidence, and they are lost.
+        """
+        status = self._cell(self._codes["status"], policy, condition)
+        recorded = self.recorded(policy, condition)
+        without = recorded & (status != _OK)
+        if (metric or self.study.metric) == self.study.metric:  # others may not apply to every episode
+            without |= recorded & np.isnan(self.values(policy, condition))
+        chance = recorded & np.isin(status, [self._words[one] for one in RETRIED if one in self._words])
+        found: Flags = without if many(int(chance.sum()), int(recorded.sum())) else without & ~chance
+        return found
 
     def texts(self, name: str, policy: str, condition: str) -> NDArray[np.object_]:
         """Return one of `TEXTS` of every trial that gave numbers (n,), run by run."""
         codes, status = (self._cell(self._codes[one], policy, condition) for one in (name, "status"))
         found: NDArray[np.object_] = self._said[codes[status == _OK]]
         return found
+
+    def measured(self, policy: str, condition: str, metric: str | None = None) -> bool:
+        """Tell whether any episode gave a number or was lost: else nothing can be said."""
+        return bool(self.counted([(policy, condition)], metric)[1])
 
     def recorded(self, policy: str, condition: str) -> NDArray[np.bool_]:
         """Return which trials have a row (runs, episodes)."""
@@ -209,12 +243,19 @@ class Table:
         start, shape = self._starts[policy, condition], self._shapes[policy]
         return column[start : start + math.prod(shape)].reshape(shape)
 
-    def stacked(self, policy: str, conditions: tuple[str, ...], metric: str | None = None) -> Array:
+    def stacked(
+        self,
+        policy: str,
+        conditions: tuple[str, ...],
+        metric: str | None = None,
+        lost_as: float = math.nan,
+    ) -> Array:
         """Return a metric (runs, conditions, episodes), NaN in episodes that not all of the conditions are played in.
 
         Else an average over conditions would be one over others in each episode.
         """
-        values = np.stack([self.values(policy, condition, metric) for condition in conditions], axis=1)
+        cells = [self.values(policy, condition, metric, lost_as) for condition in conditions]
+        values = np.stack(cells, axis=1)
         for condition in self.study.only.get(policy, {}).keys() & set(conditions):
             values[..., ~self._cell(self._planned, policy, condition).any(0)] = np.nan
         return values
@@ -225,6 +266,66 @@ class Table:
         if name in self.rates:
             return rate_estimate(values)
         return mean_estimate(values, self.rng()).clipped(*self.bounds.get(name, UNBOUNDED))
+
+    def cell(self, policy: str, condition: str, metric: str | None = None) -> Estimate:
+        """Estimate the mean of a metric of a policy under a condition, whatever its lost episodes would have been."""
+        return self.whatever_lost(
+            lambda lost_as, _: self.estimate(self.values(policy, condition, metric, lost_as), metric),
+            [(policy, condition)],
+            metric,
+        )
+
+    def average(self, policy: str, conditions: tuple[str, ...], metric: str | None = None) -> Estimate:
+        """Estimate the mean of a metric over conditions, whatever the lost episodes would have been."""
+        return self.whatever_lost(
+            lambda lost_as, _: self.estimate(
+                mean(self.stacked(policy, conditions, metric, lost_as), axis=1), metric
+            ),
+            [(policy, condition) for condition in conditions],
+            metric,
+        )
+
+    def whatever_lost(
+        self,
+        found: Callable[[float, float], Estimate],
+        cells: Sequence[Cell],
+        metric: str | None = None,
+        bounds: tuple[float, float] | None = None,
+    ) -> Estimate:
+        """Return an estimate that holds whatever lost episodes would have been; there is no value if a cell has none.
+
+        Args:
+            found: (what lost episodes count as, the opposite of that for what they are compared with) -> estimate;
+                NaN leaves them out.
+            cells: that it is made of.
+            metric: of the values, the study's own by default.
+            bounds: of its values, if not those of the metric.
+        """
+        lost, of, pointless = self.counted(cells, metric)
+        known = found(math.nan, math.nan)
+        ends = self.ends(metric, bounds) if lost else None
+        both = (found(*ends), found(*ends[::-1])) if ends else None
+        return whatever_lost(known, lost, of, both, pointless=pointless)
+
+    def counted(self, cells: Iterable[Cell], metric: str | None = None) -> tuple[int, int, bool]:
+        """Return how many episodes of some cells are lost and were played, and whether a cell has lost too many."""
+        counts = []
+        for cell in dict.fromkeys(cells):
+            lost = self.lost(*cell, metric)
+            played = lost | np.isfinite(self.values(*cell, metric))
+            counts.append((int(lost.sum()), int(played.sum())))
+        return (
+            sum(lost for lost, _ in counts),
+            sum(of for _, of in counts),
+            any(many(*each) for each in counts),
+        )
+
+    def ends(
+        self, metric: str | None = None, bounds: tuple[float, float] | None = None
+    ) -> tuple[float, float] | None:
+        """Return the lowest and the highest value there can be of a metric, None where that is not known."""
+        low, high = bounds or self.bounds.get(metric or self.study.metric, UNBOUNDED)
+        return (low, high) if math.isfinite(high - low) else None
 
     def span(self, metric: str | None = None) -> float:
         """Return the largest difference there can be in a metric, infinite where that is not known."""
@@ -241,14 +342,14 @@ class Table:
         both = (here != b"") & (there != b"")
         return bool(not both.any() or (here != there)[both].any())
 
-    def ended_early(self, policy: str, condition: str) -> Array:
-        """Return 1 where an episode ended before its time without success, else 0 (runs, episodes)."""
+    def ended_early(self, policy: str, condition: str, lost_as: float = math.nan) -> Array:
+        """Return 1 where an episode ended before its time without success, 0 where not, (runs, episodes)."""
         status, ending = (
             self._cell(self._codes[name], policy, condition) for name in ("status", "termination")
         )
-        success = self.values(policy, condition, "success")
-        early = (ending > 0) & ~(success > 0)
-        return np.where(status == _OK, early.astype(float), success)
+        early = (ending > 0) & ~(self.values(policy, condition, "success") > 0)
+        found = np.where(status == _OK, early.astype(float), np.nan)
+        return np.where(np.isnan(found) & self.lost(policy, condition, "success"), lost_as, found)
 
     def statuses(self) -> Counter[str]:
         """Count the trials by status; "missing" ones have no row."""

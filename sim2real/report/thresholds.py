@@ -57,4 +57,6 @@ def _thresholds(told: Mapping[str, Any]) -> tuple[float, tuple[Threshold, ...]]:
         )
         for one in told["thresholds"]
     )
-    return float(told["level"]), tuple(sorted(found, key=lambda one: (one.estimate.value, one.estimate.low)))
+    return float(told["level"]), tuple(
+        sorted(found, key=lambda one: (one.estimate.at_least, one.estimate.low))
+    )

@@ -13,12 +13,15 @@ from sim2real.report.heldout import Comparison
 from sim2real.report.severity import Family
 from sim2real.report.thresholds import Threshold
 from sim2real.report.worst import Point, Search
-from sim2real.stats import Difference, Estimate
+from sim2real.stats import Difference, Estimate, Lost
 from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
 
 UNITS = {"m_s": "m/s", "rad_s": "rad/s", "nm": "N m", "kg": "kg", "rad": "rad", "m": "m", "s": "s", "n": "N"}
 UNITS |= {"j": "J", "w": "W"}
+
+UNKNOWN = "unknown"
+"""What is said of a number that too many episodes are lost for, where nothing bounds it."""
 
 
 def number(value: float, rate: bool = False) -> str:
@@ -40,25 +43,60 @@ def between(estimate: Estimate, rate: bool = False) -> str:
     >>> between(Estimate(value=0.85, low=0.64, high=0.948, n_episodes=20), rate=True)
     '[64, 95]'
     """
-    if not estimate.n_episodes:
+    if math.isnan(estimate.low) or not (estimate.n_episodes or estimate.lost):
         return ""
     scale, places = (100, 0) if rate else (1, None)
     return f"[{_digits(scale * estimate.low, places)}, {_digits(scale * estimate.high, places)}]"
 
 
+def point(estimate: Estimate, rate: bool = False) -> str:
+    """Write an estimate without its interval: between what it lies where too many episodes are lost for a value.
+
+    >>> some = Estimate(value=math.nan, low=0.2, high=0.9, lost=Lost(count=6, of=20, least=0.4, most=0.7))
+    >>> point(some, rate=True).replace("\N{NO-BREAK SPACE}", " ")
+    '40 to 70 %'
+    """
+    if estimate.lost and math.isnan(estimate.value):
+        return UNKNOWN if math.isnan(estimate.lost.least) else _range(estimate.lost, rate)
+    return number(estimate.value, rate)
+
+
 def whole(estimate: Estimate, rate: bool = False) -> str:
-    """Write an estimate with its interval."""
-    return f"{number(estimate.value, rate)} {between(estimate, rate)}".strip()
+    """Write an estimate with its interval, and what it says of lost episodes."""
+    return f"{point(estimate, rate)} {between(estimate, rate)}".strip() + lost(estimate, rate)
+
+
+def lost(estimate: Estimate, rate: bool = False) -> str:
+    """Say how many episodes are lost, and between what the value lies whatever they would have been.
+
+    >>> few = Estimate(value=1, low=0.7, high=1, n_episodes=39, lost=Lost(count=1, of=40, least=0.975, most=1))
+    >>> lost(few, rate=True).replace("\N{NO-BREAK SPACE}", " ")
+    '; 1 of 40 lost, so 98 to 100 %'
+    """
+    if not estimate.lost:
+        return ""
+    ends = "" if math.isnan(estimate.value) else _range(estimate.lost, rate)
+    return f"; {estimate.lost}{f', so {ends}' if ' to ' in ends else ''}"
+
+
+def _range(found: Lost, rate: bool) -> str:
+    low, high = (number(end, rate) for end in (found.least, found.most))
+    return low if low == high else f"{low.removesuffix(f'{chr(0xA0)}%')} to {high}"
 
 
 def change(difference: Difference, rate: bool = False, unit: str = " points") -> str:
     """Write a difference with its interval, that of rates in percentage points."""
-    estimate = difference.estimate
-    if not estimate.n_episodes:
+    estimate, scale = difference.estimate, 100 if rate else 1
+
+    def signed(value: float) -> str:
+        return f"{'+' if value > 0 else ''}{_digits(scale * value, 0 if rate else None)}"
+
+    if math.isnan(estimate.low) or not (estimate.n_episodes or estimate.lost):
         return "–"
-    value = _digits(100 * estimate.value, 0) if rate else _digits(estimate.value)
-    sign = "+" if estimate.value > 0 else ""
-    return f"{sign}{value}{unit if rate else ''} {between(estimate, rate)}"
+    value = signed(estimate.value)
+    if estimate.lost and math.isnan(estimate.value):
+        value = f"{signed(estimate.lost.least)} to {signed(estimate.lost.most)}"
+    return f"{value}{unit if rate else ''} {between(estimate, rate)}"
 
 
 def probability(p: float) -> str:
@@ -151,23 +189,30 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         )
     if worst := figures.worst(policy):
         luck = probability(worst.adjusted_p)
-        ties = sum(
-            row.policy == policy and row.estimate.value == worst.estimate.value for row in figures.held_out
+        ends = worst.estimate.at_least, worst.estimate.at_most
+        ties = math.isfinite(ends[0]) and sum(
+            row.policy == policy and (row.estimate.at_least, row.estimate.at_most) == ends
+            for row in figures.held_out
         )
         others = f" (level with {ties - 1} other{'s' if ties > 2 else ''})" if ties > 1 else ""
+        against = f", {change(worst.to_nominal, rate)} from nominal" + f" ({luck} after Holm)" * bool(luck)
+        if math.isnan(worst.to_nominal.estimate.low):
+            against = ""
         sentences.append(
-            f"The worst condition is “{worst.condition}”{others}: {metric} {whole(worst.estimate, rate)}, "
-            f"{change(worst.to_nominal, rate)} from nominal ({luck} after Holm)."
+            f"The worst condition is “{worst.condition}”{others}: {metric} {whole(worst.estimate, rate)}{against}."
         )
     for mine in figures.challenges:
-        if mine.policy == policy and mine.kept and mine.kept.n_episodes:
+        if mine.policy == policy and mine.kept and (mine.kept.n_episodes or mine.kept.lost):
             what = "held-out" if mine.declared else "perturbed"
             where = (
                 f"all {mine.conditions} {what} conditions"
                 if mine.conditions > 1
                 else f"the one {what} condition"
             )
-            sentences.append(f"Over {where} it keeps {whole(mine.kept, True)} of its nominal {metric}.")
+            kept = f"keeps {point(mine.kept, True)} {between(mine.kept, True)} of its nominal {metric}"
+            if math.isnan(mine.kept.low):
+                kept = f"keeps an {UNKNOWN} part of its nominal {metric}"
+            sentences.append(f"Over {where} it {kept}{lost(mine.kept, True)}.")
     return sentences
 
 
@@ -192,10 +237,11 @@ def met(one: Advice) -> str:
 
 def crossing(one: Advice) -> str:
     """Say at which severity a curve leaves the margin, with its interval."""
-    if one.crossing is None or not one.crossing.n_episodes:
+    if one.crossing is None or not (one.crossing.n_episodes or one.crossing.lost):
         return "–"
-    unit = f" {one.family.unit}" if one.family.unit else ""
-    return f"{_digits(one.crossing.value)}{unit} {between(one.crossing)}"
+    told = point(one.crossing)
+    unit = f" {one.family.unit}" if one.family.unit and told != UNKNOWN else ""
+    return f"{told}{unit} {between(one.crossing)}".strip() + lost(one.crossing)
 
 
 def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> str:
@@ -209,16 +255,39 @@ def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> st
     few = ""
     if 0 < gain.episodes < gain.needed:
         few = f", judged by the interval: an exact test takes {gain.needed} episodes, not {gain.episodes}"
+    luck = f" ({probability(gain.p_value)}{few})" if probability(gain.p_value) else ""
     return (
         f"{verdict(one)} under what neither {trained}: {plain(metric)} {change(gain, rate)} over "
-        f"{one.conditions} conditions on the same episodes ({probability(gain.p_value)}{few}). The price: {price}."
+        f"{one.conditions} conditions on the same episodes{luck}.{_sides(one)} The price: {price}."
     )
+
+
+def _sides(one: Comparison) -> str:
+    """Say what either side of a comparison lost, "" if nothing."""
+    found = one.held_out.estimate.lost
+    if not found:
+        return ""
+    holds = "the difference holds whatever they would have been"
+    if math.isnan(found.least):
+        holds = "nothing bounds what they would have been"
+        if not math.isnan(one.held_out.estimate.value):
+            holds = "it is that of the episodes that both have, since " + holds
+    return f" Lost are {lost_by(one.held_out, one.second, one.first)}, of {found.of:,} episodes: {holds}."
+
+
+def lost_by(difference: Difference, first: str, second: str) -> str:
+    """Say how many episodes either side of a difference lost, "" if none."""
+    sides = zip((first, second), difference.lost, strict=True)
+    told = [f"{count:,} of {side}" for side, count in sides if count]
+    return " and ".join(told) + " alone" * (len(told) == 1)
 
 
 def verdict(one: Comparison) -> str:
     """Say whether a policy is more robust than another, and so where test and interval do not agree."""
     gain = one.held_out
-    more = f"{one.second} is {'more' if gain.estimate.value > 0 else 'less'} robust than {one.first}"
+    more = f"{one.second} is {'more' if gain.estimate.at_most > 0 else 'less'} robust than {one.first}"
+    if gain.estimate.lost and math.isnan(gain.estimate.low):
+        return f"Whether {one.second} is more robust than {one.first} cannot be told, since too many episodes are lost,"
     if gain.shown():
         return more
     if gain.apart or gain.significant():
@@ -237,6 +306,9 @@ def searched(one: Search, rate: bool = False) -> list[str]:
         f"{one.policy} fails ({metric} below {number(one.fails_below, rate)}) at {one.failing or 'none'} of "
         f"{one.tried} points in a region of {len(one.axes)} {many}."
     ]
+    if one.lost:
+        further = f"{one.lost} further point{'s' if one.lost > 1 else ''}"
+        sentences.append(f"Nothing is said of {further}, where too many episodes gave no number.")
     if smallest:
         sentences.append(f"It takes no more than {amounts(one, smallest)}{_anew(smallest, rate)}.")
     if worst:
@@ -280,7 +352,7 @@ def standing(figures: Figures) -> str:
     """Say which perturbation is stood least."""
     least = figures.thresholds[0]
     level = number(figures.level, True)
-    if math.isinf(least.estimate.value):
+    if math.isinf(least.estimate.at_least):
         return f"Success stays above {level} up to the whole of every condition."
     return (
         f"“{least.condition}” is stood least: the success of {whose(least)} falls to {level} at "
@@ -299,10 +371,15 @@ def strength(estimate: Estimate) -> str:
     >>> strength(Estimate(value=float("inf"), low=0.8, high=float("inf"), n_episodes=40))
     'more than 1 [0.8, more than 1]'
     """
-    value, low, high = (
-        "more than 1" if math.isinf(x) else number(x) for x in (estimate.value, estimate.low, estimate.high)
-    )
-    return f"{value} [{low}, {high}]"
+
+    def told(x: float) -> str:
+        return "more than 1" if math.isinf(x) else number(x)
+
+    value = told(estimate.value)
+    if estimate.lost and math.isnan(estimate.value):
+        value = " to ".join(dict.fromkeys((told(estimate.at_least), told(estimate.at_most))))
+    ends = f"[{told(estimate.low)}, {told(estimate.high)}]"
+    return f"{value} {ends}{f'; {estimate.lost}' if estimate.lost else ''}"
 
 
 def apart(figures: Figures, policy: str) -> list[str]:

@@ -40,6 +40,7 @@ class Search:
         fails_below: a point fails where its mean is below.
         tried: points, before the worst was shrunk.
         failing: points of those.
+        lost: further points, of which too many episodes gave no number.
         axes: name -> the perturbation in words.
         units: of the axes; "strength" of one that varies in that.
         points: nominal, the worst, and the smallest that fails if anything does.
@@ -53,6 +54,7 @@ class Search:
     fails_below: float
     tried: int
     failing: int
+    lost: int
     axes: Mapping[str, str]
     units: Mapping[str, str]
     points: tuple[Point, ...]
@@ -83,6 +85,7 @@ def _search(told: Mapping[str, Any]) -> Search:
         fails_below=told["fails_below"],
         tried=told["tried"],
         failing=told["failing"],
+        lost=told.get("lost", 0),
         axes={axis["name"]: axis["label"] for axis in told["region"]},
         units={
             axis["name"]: "strength" if axis["varies"] == "strength" else axis["unit"]

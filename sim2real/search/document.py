@@ -35,9 +35,14 @@ def number_to_json(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def estimate_to_json(estimate: Estimate) -> dict[str, float | None]:
-    """Return a number with its interval."""
-    return {name: number_to_json(getattr(estimate, name)) for name in ("value", "low", "high")}
+def estimate_to_json(estimate: Estimate) -> dict[str, Any]:
+    """Return a number with its interval, and of lost episodes between what it lies whatever they would have been."""
+    told: dict[str, Any] = {
+        name: number_to_json(getattr(estimate, name)) for name in ("value", "low", "high")
+    }
+    if estimate.lost:
+        told["lost"] = {name: number_to_json(number) for name, number in asdict(estimate.lost).items()}
+    return told
 
 
 def point_to_json(point: Point, score: float) -> dict[str, Any]:
@@ -63,8 +68,9 @@ def episode_to_json(table: Table, place: Place) -> dict[str, Any]:
     }
 
 
-def indices_to_json(region: Sequence[Axis], metric: str, found: Indices) -> dict[str, Any]:
-    """Return the sensitivity of a metric to the axes of a region."""
+def indices_to_json(region: Sequence[Axis], metric: str, found: Indices, rows: int) -> dict[str, Any]:
+    """Return the sensitivity of a metric to the axes of a region, from so many rows of a design."""
+    left_out = f" {rows - found.rows} of {rows} rows are left out: a point of theirs has no number."
     names = [axis.name for axis in region]
     return {
         "mean": number_to_json(found.mean),
@@ -75,7 +81,7 @@ def indices_to_json(region: Sequence[Axis], metric: str, found: Indices) -> dict
         "pairs": [
             {"between": [names[i], names[j]], **estimate_to_json(share)} for (i, j), share in found.pairs
         ],
-        "sentence": sentence(names, metric, found),
+        "sentence": sentence(names, metric, found) + left_out * (found.rows < rows),
     }
 
 

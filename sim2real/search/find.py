@@ -94,15 +94,14 @@ def find_failure(search: Search, out: str | Path | None = None, **options: Any) 
         "nominal": found.tried[NOMINAL][1],
         "tried": found.proposed,
         "failing": found.failing,
+        "lost": found.lost,
         "history": [[number_to_json(score) for score in batch] for batch in found.history],
         "worst": points["worst"],
         "smallest": points.get("smallest"),
         "episodes_failed": [episode_to_json(table, place) for place in failures],
         "reproduce": f"sim2real replay {measure.folder} {key}{table.trust}" if key else None,
         "clip": clip,
-        "fresh": {
-            name: estimate_to_json(fresh.estimate(fresh.values(policy, name))) for name in again.conditions
-        },
+        "fresh": {name: estimate_to_json(fresh.cell(policy, name)) for name in again.conditions},
         "modes": [mode_to_json(mode) for mode in failure_modes(table, limit, amounts)],
     }
     write(measure.folder / "search.json", result)
@@ -116,6 +115,7 @@ class _Found(NamedTuple):
     history: list[list[float]]  # the scores of each batch that was proposed
     proposed: int  # points
     failing: int  # of these
+    lost: int  # further points, that have no score
 
 
 def _looked(search: Search, policy: str, measure: Measure) -> _Found:
@@ -147,8 +147,9 @@ def _looked(search: Search, policy: str, measure: Measure) -> _Found:
     known = [found for found in tried.values() if not isnan(found[1])]
     worst, score = min(known, key=lambda found: found[1])
     failing = sum(score < limit for _, score in known)
+    lost = len(tried) - len(known)
     told = {"worst": worst} | ({"smallest": smallest(worst, fails)} if score < limit else {})
-    return _Found(region, told, tried, history, len(known) - 1, failing)  # nominal was not proposed
+    return _Found(region, told, tried, history, len(known) - 1, failing, lost)  # nominal was not proposed
 
 
 def find_sensitivity(search: Search, out: str | Path | None = None, **options: Any) -> dict[str, Any]:
@@ -183,7 +184,7 @@ def find_sensitivity(search: Search, out: str | Path | None = None, **options: A
 
     def found(policy: str, metric: str) -> dict[str, Any]:
         values = means(table, policy, points, metric).reshape(rows, count + 2)
-        return indices_to_json(region, metric, indices(values, search.seed))
+        return indices_to_json(region, metric, indices(values, search.seed), rows)
 
     result = {
         "version": VERSION,

@@ -63,5 +63,10 @@ def measuring(study: Study, out: str | Path | None, options: Mapping[str, Any]) 
 def means(
     table: Table, policy: str, points: Sequence[Point], metric: str | None = None
 ) -> NDArray[np.float64]:
-    """Return the mean of a metric over runs and episodes at each point, NaN where no episode gave a number."""
-    return np.array([mean(table.values(policy, label(point), metric), axis=(0, 1)) for point in points])
+    """Return the mean of a metric over runs and episodes at each point, NaN where too many episodes are lost."""
+
+    def found(place: str) -> float:
+        _, _, pointless = table.counted([(policy, place)], metric)
+        return np.nan if pointless else float(mean(table.values(policy, place, metric), axis=(0, 1)))
+
+    return np.array([found(label(point)) for point in points])

@@ -189,7 +189,7 @@ class BulletEngine:
         contacts, stops and dry friction to be solved together with it.
         """
         c, n = self._client, len(self._joints)
-        self._armature, self._viscous_nms, self._implicit = np.zeros(n), np.zeros(n), np.zeros(n)
+        self._armature, self._viscous_nms, self._damping = np.zeros(n), np.zeros(n), np.zeros(n)
         self._wheels: list[tuple[int, int, int]] = []  # of each joint: body, link and gear
         for first in range(0, n, WHEELS):
             count = min(WHEELS, n - first)
@@ -219,10 +219,10 @@ class BulletEngine:
         for joint in range(n):
             self._turn_wheel(joint)
 
-    def _damp(self, implicit: NDArray[np.float64]) -> None:
+    def _damp(self, damping: NDArray[np.float64]) -> None:
         """Give the flywheels what implicit damping adds to the joints."""
-        changed = np.flatnonzero(implicit != self._implicit).tolist()
-        self._implicit = implicit
+        changed = np.flatnonzero(damping != self._damping).tolist()
+        self._damping = damping
         for joint in changed:
             self._turn_wheel(joint)
 
@@ -230,13 +230,12 @@ class BulletEngine:
         """Give a joint's flywheel the inertia that is asked for, and let it go where that is none.
 
         Viscous friction d over a period h, taken at the velocity that the period ends with, is an inertia h d more:
-        (M + h d) Δv = h (τ − d v). MuJoCo does the same.
+        (M + h d) Δv = h (τ − d v). MuJoCo does the same. So is the damping of the motors.
         """
         c = self._client
         axle, link, gear = self._wheels[joint]
-        inertia = float(
-            self._armature[joint] + self._implicit[joint] + self.timestep_s * self._viscous_nms[joint]
-        )
+        damping = self._damping[joint] + self._viscous_nms[joint]
+        inertia = float(self._armature[joint] + self.timestep_s * damping)
         pybullet.changeDynamics(
             axle, link, localInertiaDiagonal=[inertia or FREEWHEEL] * 3, physicsClientId=c
         )
@@ -337,11 +336,9 @@ class BulletEngine:
         pybullet.resetBasePositionAndOrientation(self._robot, position, quaternion, physicsClientId=c)
         pybullet.resetBaseVelocity(self._robot, (0, 0, 0), (0, 0, 0), physicsClientId=c)
         velocities = [0.0] * len(self._joints) if joint_velocity is None else joint_velocity
-        for joint, (axle, link, _), q, v in zip(
-            self._joints, self._wheels, joint_position, velocities, strict=True
-        ):
+        for joint, wheel, q, v in zip(self._joints, self._wheels, joint_position, velocities, strict=True):
             pybullet.resetJointState(self._robot, joint, q, v, physicsClientId=c)
-            pybullet.resetJointState(axle, link, 0.0, v, physicsClientId=c)
+            pybullet.resetJointState(wheel[0], wheel[1], 0.0, v, physicsClientId=c)
 
     def joint_state(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return joint positions and velocities, each (n,), in rad and rad/s."""
@@ -529,10 +526,10 @@ class BulletEngine:
 
     # ---- stepping -----------------------------------------------------------------------------------------
 
-    def tick(self, torque_nm: Sequence[float], implicit: NDArray[np.float64] | None = None) -> None:
+    def tick(self, torque_nm: Sequence[float], damping: NDArray[np.float64] | None = None) -> None:
         """Apply joint torques (n,) in N m and advance one physics period; see ``Engine.tick``."""
-        if implicit is not self._implicit:
-            self._damp(np.zeros(len(self._joints)) if implicit is None else implicit)
+        if damping is not self._damping:
+            self._damp(np.zeros(len(self._joints)) if damping is None else damping)
         if self._joints:
             pybullet.setJointMotorControlArray(
                 self._robot, self._joints, _TORQUE, forces=torque_nm, physicsClientId=self._client
@@ -609,7 +606,7 @@ class BulletEngine:
         """Set the physics period."""
         self.timestep_s = timestep_s
         pybullet.setPhysicsEngineParameter(fixedTimeStep=timestep_s, physicsClientId=self._client)
-        for joint in np.flatnonzero(self._viscous_nms).tolist():
+        for joint in range(len(self._joints)):
             self._turn_wheel(joint)
 
     def set_link_contact(

@@ -79,14 +79,13 @@ class Engine(Protocol):
     def set_timestep(self, timestep_s: float) -> None:
         """Set the physics period."""
 
-    def tick(self, torque_nm: Sequence[float], implicit: Array | None = None) -> None:
+    def tick(self, torque_nm: Sequence[float], damping: Array | None = None) -> None:
         """Apply joint torques (n,) in N m and advance one physics period.
 
         Args:
             torque_nm: (n,) at the velocities that the period begins with.
-            implicit: (n,) kg m², inertia that is added to the joints' own diagonals for this period: the period times
-                the damping that the motors give, so that the period ends with the torque that belongs to its end.
-                None adds nothing.
+            damping: (n,) N m s/rad, how much less torque a motor gives per speed that is gained in this period. It is
+                taken implicitly: the period times it adds to the joints' own diagonals of the mass matrix.
         """
 
     # ---- the robot ----------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ class Moment(NamedTuple):
     joint_position_rad: Array
     joint_velocity_rad_s: Array
     torque_nm: list[float]
-    implicit: Array | None
+    damping: Array | None
 
 
 class Recorder:
@@ -41,15 +41,15 @@ class Recorder:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._engine, name)
 
-    def tick(self, torque_nm: Sequence[float], implicit: Array | None = None) -> None:
+    def tick(self, torque_nm: Sequence[float], damping: Array | None = None) -> None:
         """Note state and torques, and go on."""
         engine = self._engine
         self.moments.append(
             Moment(
-                *engine.base_pose(), *engine.base_velocity(), *engine.joint_state(), list(torque_nm), implicit
+                *engine.base_pose(), *engine.base_velocity(), *engine.joint_state(), list(torque_nm), damping
             )
         )
-        engine.tick(torque_nm, implicit)
+        engine.tick(torque_nm, damping)
 
 
 def joint_gap(
@@ -95,6 +95,6 @@ def _path(engine: Engine, moments: Sequence[Moment]) -> Array:
         engine.add_base_velocity(first.base_velocity_m_s, first.base_angular_velocity_rad_s)
     path = []
     for moment in moments:
-        engine.tick(moment.torque_nm, moment.implicit)
+        engine.tick(moment.torque_nm, moment.damping)
         path.append(engine.joint_state()[0])
     return np.array(path)

@@ -187,7 +187,7 @@ class MujocoEngine(Engine):
             solids += [(name, moves) for name in names]
         self._m = m = spec.compile()
         self._armature = np.zeros(len(self._joint_names))
-        self._implicit: Array | None = None
+        self._damping: Array | None = None
         self._derived = True
         self._d, self._scratch = mujoco.MjData(m), mujoco.MjData(m)
         m.opt.gravity[:], m.opt.iterations = self.gravity_m_s2, self._iterations
@@ -483,8 +483,8 @@ class MujocoEngine(Engine):
         mujoco.mj_crb(m, d)
         full = np.empty((m.nv, m.nv))
         mujoco.mj_fullM(m, d, full)
-        if self._implicit is not None:
-            full[self._at_v, self._at_v] -= self._implicit
+        if self._damping is not None:
+            full[self._at_v, self._at_v] -= self.timestep_s * self._damping
         return full[:n, :n]
 
     def bias_forces(
@@ -519,19 +519,17 @@ class MujocoEngine(Engine):
 
     def set_timestep(self, timestep_s: float) -> None:
         """Set the physics period; dry friction is as stiff as it allows."""
-        self.timestep_s = timestep_s
+        self.timestep_s, self._damping = timestep_s, None
         self._m.opt.timestep = timestep_s
         self._m.dof_solref[:] = 2.0 * timestep_s, 1.0
         self._touched = True
 
-    def tick(self, torque_nm: Sequence[float], implicit: Array | None = None) -> None:
+    def tick(self, torque_nm: Sequence[float], damping: Array | None = None) -> None:
         """Apply joint torques (n,) in N m and advance one physics period; see ``Engine.tick``."""
         d = self._d
-        if implicit is not self._implicit:
-            self._implicit = implicit
-            self._m.dof_armature[self._at_v] = (
-                self._armature if implicit is None else self._armature + implicit
-            )
+        if damping is not self._damping:
+            self._damping = damping
+            self._tell_rotors()
         if self._touched:
             self._tell_touch()
         if not self._derived:
@@ -576,11 +574,15 @@ class MujocoEngine(Engine):
         """Set viscous friction of one joint (index into ``joint_names``), in N m s/rad."""
         self._m.dof_damping[self._at_v[joint]] = viscous_nms
 
+    def _tell_rotors(self) -> None:
+        """Tell MuJoCo the rotors, and what implicit damping adds to them."""
+        added = 0.0 if self._damping is None else self.timestep_s * self._damping
+        self._m.dof_armature[self._at_v] = self._armature + added
+
     def set_joint_armature(self, armature: Array) -> None:
         """Set the inertia (n,) of the rotors as the joints feel it, in kg m² (kg where a joint slides)."""
-        self._armature = np.array(armature, dtype=np.float64)
-        self._m.dof_armature[self._at_v] = self._armature
-        self._implicit, self._derived = None, False
+        self._armature, self._damping, self._derived = np.array(armature, dtype=np.float64), None, False
+        self._tell_rotors()
 
     def set_joint_limits(self, joint: int, lower_rad: float, upper_rad: float) -> None:
         """Move the stops of one joint (index into ``joint_names``); lower must stay below upper."""
@@ -604,11 +606,9 @@ class MujocoEngine(Engine):
     def _derive(self) -> None:
         """Let what MuJoCo derives from masses and rotors follow them, if they have changed."""
         if not self._derived:
-            m, implicit = self._m, self._implicit
-            m.dof_armature[self._at_v] = self._armature
-            mujoco.mj_setConst(m, self._scratch)
-            if implicit is not None:
-                m.dof_armature[self._at_v] += implicit
+            self._m.dof_armature[self._at_v] = self._armature
+            mujoco.mj_setConst(self._m, self._scratch)
+            self._tell_rotors()
             self._derived = True
 
     # ---- looking ------------------------------------------------------------------------------------------

@@ -76,10 +76,11 @@ class Simulation:
             )
         self.robot = robot
         self.joint_names = tuple(actuated)
+        self.engine_name = engine
         self.physics_period_s = self._wanted_period_s = physics_period_s
         self.control_period_s = control_period_s
         self.default_pose = np.array([robot.default_pose[name] for name in actuated], dtype=np.float64)
-        self._fixed_base = fixed_base
+        self.fixed_base = fixed_base
         self._visible = visible or gui
         self._nominal = robot.compile(actuated, visuals=self._visible)
         joints = [robot.joints[name] for name in actuated]
@@ -182,10 +183,10 @@ class Simulation:
                 disturbances.push()
             if joints.sticking:
                 joints.grip_or_let_go(velocity)
-            implicit, before = actuators.implicit, velocity
-            engine.tick(torque.tolist(), implicit)
+            damping, before = actuators.damping, velocity
+            engine.tick(torque.tolist(), damping)
             position, velocity = engine.joint_state()
-            torque = torque - implicit * ((velocity - before) * (1.0 / period))  # as it is when the tick ends
+            torque = torque - damping * (velocity - before)  # as it is when the tick ends
             if encoders.active:
                 encoders.follow(position, velocity)
             power = torque * velocity
@@ -322,7 +323,7 @@ class Simulation:
             joint_names=self.joint_names,
             base_position_m=(0.0, 0.0, self.base_height_m),
             joint_position=self.default_pose.tolist(),
-            fixed_base=self._fixed_base,
+            fixed_base=self.fixed_base,
             bodies=self.scene.load(),
             blocks=blocks,
             block_size_m=block_size_m,
@@ -378,7 +379,7 @@ class Simulation:
         names = self._nominal.tree.joint_names
         matrix = self.engine.mass_matrix([self.robot.default_pose[name] for name in names])
         rows = [names.index(name) for name in self.joint_names]
-        if self._fixed_base:
+        if self.fixed_base:
             return matrix[np.ix_(rows, rows)]
         free = matrix[6:, 6:] - matrix[6:, :6] @ np.linalg.solve(matrix[:6, :6], matrix[:6, 6:])
         return free[np.ix_(rows, rows)]
@@ -398,10 +399,10 @@ class Simulation:
         wanted = nominal = self._nominal
         if changes:
             wanted = self.robot.compile(self.joint_names, changes, visuals=self._visible)
-        in_place: dict[str, list[float]] = {}
-        for link, inertial in wanted.merged.items():
-            if inertial != nominal.merged[link]:
-                in_place[link] = self._moments(link, inertial)
+        in_place = {
+            wanted.link_names[place]: self._moments(wanted.link_names[place], wanted.tree.bodies[place])
+            for place in wanted.tree.bodies.differing(nominal.tree.bodies)
+        }
         if wanted.robot is self.robot and all(in_place.values()):
             if self._loaded is nominal and not rebuild:
                 self.engine.reset_link_inertials()
@@ -439,7 +440,7 @@ class Simulation:
         spec = Parameter(nominal=self.physics_period_s, unit="s", low=0.01 * self.physics_period_s,
                          high=self.control_period_s, doc=doc, live=False)  # fmt: skip
         table.add("solver.timestep", spec, attribute(self, "_wanted_period_s"))
-        if self._fixed_base:
+        if self.fixed_base:
             still = [link for link in self.robot.link_names if not self.index_of(link)]
             table.leave_out(still, but=("length",))
             table.leave_out(["base", "air", "wind", "thrown", "imu", "gyro", "projected_gravity", "terrain"])

@@ -3,6 +3,7 @@
 import base64
 import csv
 import json
+import math
 import os
 import re
 import warnings
@@ -207,19 +208,23 @@ def _fill(wandb: Any, run: Any, table: Table, numbers: Figures) -> None:
 
 
 def _silent(numbers: Figures) -> dict[str, int]:
-    return {"robust/trials_without_number": numbers.failures.without_number}
+    failures = numbers.failures
+    return {"robust/trials_without_number": failures.without_number, "robust/trials_lost": failures.lost}
 
 
 def _cells(wandb: Any, table: Table, numbers: Figures) -> Any:
     """Return every policy under every condition as a table."""
     metric = table.study.metric
-    cells = wandb.Table(columns=["policy", "condition", "what it does", metric, "low", "high", "episodes"])
+    cells = wandb.Table(
+        columns=["policy", "condition", "what it does", metric, "low", "high", "episodes", "lost"]
+    )
     for cell in numbers.cells:
         what = describe(table.study.conditions[cell.condition])
         for name, number in cell.estimates:
-            if name == metric and number.n_episodes:
-                told = number.value, number.low, number.high
-                cells.add_data(cell.policy, cell.condition, what, *told, cell.trials)
+            if name == metric and (number.n_episodes or number.lost):
+                told = (None if math.isnan(x) else x for x in (number.value, number.low, number.high))
+                lost = number.lost.count if number.lost else 0
+                cells.add_data(cell.policy, cell.condition, what, *told, cell.trials, lost)
     return cells
 
 
@@ -238,9 +243,16 @@ def _robust(numbers: Figures, policy: str) -> Iterator[tuple[str, Any]]:
 
 def _spread_out(name: str, estimate: Estimate | None) -> dict[str, float]:
     """Return an estimate as plain numbers, nothing where there is none."""
-    if estimate is None or not estimate.n_episodes:
+    if estimate is None or not (estimate.n_episodes or estimate.lost):
         return {}
-    return {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}
+    told: dict[str, float] = {
+        name: estimate.value,
+        f"{name}_low": estimate.low,
+        f"{name}_high": estimate.high,
+    }
+    if estimate.lost:
+        told |= {f"{name}_lost": estimate.lost.count}
+    return {name: number for name, number in told.items() if not math.isnan(number)}
 
 
 def _line(error: Exception) -> str:

@@ -7,6 +7,7 @@ from sim2real.stats.aggregate import area, cvar, holm, iqm, mean, median, optima
 from sim2real.stats.estimate import (
     Difference,
     Estimate,
+    Lost,
     bootstrap_estimate,
     difference,
     episodes_to_test,
@@ -15,6 +16,7 @@ from sim2real.stats.estimate import (
     retention,
 )
 from sim2real.stats.hierarchical import hierarchical_estimate
+from sim2real.stats.lost import LOST_SHARE, difference_whatever_lost, many, whatever_lost
 from sim2real.stats.planning import (
     Variation,
     detectable_effect,
@@ -35,8 +37,10 @@ from sim2real.stats.robustness import (
 from sim2real.stats.stopping import look, looks, spent
 
 __all__ = [
+    "LOST_SHARE",
     "Difference",
     "Estimate",
+    "Lost",
     "Psychometric",
     "Variation",
     "area",
@@ -45,6 +49,7 @@ __all__ = [
     "cvar_estimate",
     "detectable_effect",
     "difference",
+    "difference_whatever_lost",
     "episodes_needed",
     "episodes_to_test",
     "generalisation_gap",
@@ -54,6 +59,7 @@ __all__ = [
     "iqm",
     "look",
     "looks",
+    "many",
     "margin",
     "mean",
     "mean_estimate",
@@ -67,5 +73,6 @@ __all__ = [
     "spent",
     "trimmed",
     "variation",
+    "whatever_lost",
     "worst_estimate",
 ]

@@ -28,6 +28,26 @@ BATCH = 250
 
 
 @dataclass(frozen=True, kw_only=True)
+class Lost:
+    """Episodes that were played and gave no number, and between what a number lies whatever they would have been.
+
+    Args:
+        count: how many.
+        of: all that were played.
+        least: the number if every one of them had the lowest value there can be, NaN if none is known.
+        most: the same with the highest.
+    """
+
+    count: int
+    of: int
+    least: float = math.nan
+    most: float = math.nan
+
+    def __str__(self) -> str:
+        return f"{self.count:,} of {self.of:,} lost"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A number and the interval around it; all three are NaN where there was no data.
 
@@ -38,6 +58,7 @@ class Estimate:
         level: how often such intervals hold the truth.
         n_runs: training runs behind the number; with 1 the interval speaks of that one policy only.
         n_episodes: episodes behind the number, all runs together.
+        lost: episodes that gave no number, None where all did; with many the value is NaN (`whatever_lost`).
 
     >>> print(Estimate(value=0.85, low=0.64, high=0.95, n_episodes=20))
     0.85 [0.64, 0.95]
@@ -49,11 +70,13 @@ class Estimate:
     level: float = 0.95
     n_runs: int = 1
     n_episodes: int = 0
+    lost: Lost | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.level < 1:
             raise ValueError(f"level is {self.level}; it must lie between 0 and 1.")
-        if self.n_episodes and not self.low <= self.value <= self.high:
+        pointless = self.lost is not None and math.isnan(self.value)
+        if self.n_episodes and not pointless and not self.low <= self.value <= self.high:
             raise ValueError(f"The value {self.value} lies outside its interval [{self.low}, {self.high}].")
 
     def clipped(self, low: float, high: float) -> "Estimate":
@@ -66,8 +89,29 @@ class Estimate:
             self, low=min(self.value, max(self.low, low)), high=max(self.value, min(self.high, high))
         )
 
+    @property
+    def at_least(self) -> float:
+        """The value, or the lowest it can be where there is none because episodes were lost."""
+        return self._or("least", -math.inf)
+
+    @property
+    def at_most(self) -> float:
+        """The value, or the highest it can be where there is none because episodes were lost."""
+        return self._or("most", math.inf)
+
+    def _or(self, end: str, unknown: float) -> float:
+        if self.lost is None or not math.isnan(self.value):
+            return self.value
+        bound = float(getattr(self.lost, end))
+        return unknown if math.isnan(bound) else bound
+
     def __str__(self) -> str:
-        return f"{self.value:.3g} [{self.low:.3g}, {self.high:.3g}]"
+        value = f"{self.value:.3g}"
+        if self.lost and math.isnan(self.value):
+            if math.isnan(self.low):
+                return f"unknown, {self.lost}"
+            value = f"{self.lost.least:.3g} to {self.lost.most:.3g}"
+        return f"{value} [{self.low:.3g}, {self.high:.3g}]{f', {self.lost}' if self.lost else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,17 +123,19 @@ class Difference:
         p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval's own t test.
         episodes: that both sides have.
         needed: so many let the exact test speak at all.
+        lost: episodes of the first side that gave no number, and of the second.
     """
 
     estimate: Estimate
     p_value: float
     episodes: int = 0
     needed: int = 0
+    lost: tuple[int, int] = (0, 0)
 
     @property
     def apart(self) -> bool:
         """Whether the interval leaves 0 out."""
-        return not self.estimate.low <= 0 <= self.estimate.high
+        return self.estimate.low > 0 or self.estimate.high < 0
 
     def significant(self, p_value: float | None = None) -> bool:
         """Tell whether a p value, its own or that one adjusted for many comparisons, is below the error allowed."""
@@ -314,5 +360,5 @@ def around(value: float, half_width: float, data: Array, level: float) -> Estima
 def counted(value: float, low: float, high: float, data: Array, level: float) -> Estimate:
     """Return the estimate with what was counted in ``data`` (runs, …, episodes)."""
     counted = int(np.isfinite(data).sum())
-    ends = {"low": float(low), "high": float(high)}
-    return Estimate(value=value, level=level, n_runs=len(data), n_episodes=counted, **ends)
+    low, high = float(low), float(high)
+    return Estimate(value=value, low=low, high=high, level=level, n_runs=len(data), n_episodes=counted)

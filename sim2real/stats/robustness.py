@@ -184,7 +184,9 @@ def margin(
     data, x = np.asarray(values, float), np.abs(np.asarray(severity, float) - np.ravel(severity)[0])
     if (np.diff(x) <= 0).any() or data.shape[1] != len(x):
         raise ValueError(f"severity goes outward, one for each of {data.shape[1]} conditions: {x}.")
-    if not np.isfinite(data).any():
+    present = np.isfinite(data).any((0, 2))
+    data, x = data[:, present], x[present]  # straight past a condition that nothing is known of
+    if not present[0]:
         return nothing(level)
     places = np.union1d(x, np.linspace(x[:-1], x[1:], STEPS, endpoint=False))
     heights = []
@@ -198,6 +200,8 @@ def margin(
 
 def _crossing(places: Array, curve: Array, threshold: float) -> float:
     """Return where a curve first falls below a threshold, infinity if it does nowhere."""
+    known = np.isfinite(curve)
+    places, curve = places[known], curve[known]
     below = np.flatnonzero(curve < threshold)
     if not below.size:
         return math.inf

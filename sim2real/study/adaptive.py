@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.stats import Estimate, Psychometric, look, looks, spent
+from sim2real.stats import Estimate, Psychometric, look, looks, many, spent, whatever_lost
 from sim2real.study.backends import opened
 from sim2real.study.rollout import Row
 from sim2real.study.runner import run
@@ -99,18 +99,34 @@ def run_until(
             values = measured(part, store.rows())
             known = np.concatenate([some[np.isfinite(some)] for some in values.values()])
             met = (known.min(), known.max()) if known.size else ()
-            rate = bool(np.isin(known, (0.0, 1.0)).all())
+            rate = bool(known.size and np.isin(known, (0.0, 1.0)).all())
             for (policy, condition), count in counts.items():
                 if count == size:
-                    table = values[policy, condition]
-                    rng = np.random.default_rng(study.seed)
-                    one, narrow = look(table, half_width, rng, met=met, rate=rate, level=level)
+                    one, narrow = _look(
+                        values[policy, condition], half_width, study.seed, met=met, rate=rate, level=level
+                    )
                     found[policy, condition] = Measured(
                         policy=policy, condition=condition, episodes=count, estimate=one, reached=narrow
                     )
             if all(one.reached for one in found.values()):
                 break
     return part, store, tuple(found.values())
+
+
+def _look(
+    values: Array, half_width: float, seed: int, *, met: Sequence[float], rate: bool, level: float
+) -> tuple[Estimate, bool]:
+    """Return what is known of a cell whatever its lost episodes would have been, and whether that is enough to stop."""
+
+    def found(table: Array) -> tuple[Estimate, bool]:
+        return look(table, half_width, np.random.default_rng(seed), met=met, rate=rate, level=level)
+
+    (known, narrow), gone = found(values), np.isnan(values)
+    if not (lost := int(gone.sum())):
+        return known, narrow
+    ends = (found(np.where(gone, 0.0, values))[0], found(np.where(gone, 1.0, values))[0]) if rate else None
+    one = whatever_lost(known, lost, values.size, ends, pointless=many(lost, values.size))
+    return one, one.high - one.low <= 2 * half_width
 
 
 def find_thresholds(
@@ -200,7 +216,11 @@ def _plain(threshold: Threshold) -> dict[str, Any]:
     """Return a threshold as JSON, which has no infinity."""
     one = threshold.estimate
     ends = {name: x if math.isfinite(x := getattr(one, name)) else None for name in ("value", "low", "high")}
-    return asdict(threshold) | {"estimate": ends | {"episodes": one.n_episodes}}
+    lost = {}
+    if one.lost:
+        told = {name: x if math.isfinite(x) else None for name, x in asdict(one.lost).items()}
+        lost = {"lost": told}
+    return asdict(threshold) | {"estimate": ends | {"episodes": one.n_episodes} | lost}
 
 
 class _Search:
@@ -226,12 +246,16 @@ class _Search:
         self.places += self._ladder.propose(self._won, self._lost, AT_ONCE)
 
     def learn(self, values: Sequence[float], enough: float) -> None:
-        """Take note of all outcomes so far; what failed to run is none."""
-        self._won, self._lost = np.zeros((2, len(self._ladder.severities)))
+        """Take note of all outcomes so far; what gave no number is no success, and may have been one."""
+        won, failed, gone = np.zeros((3, len(self._ladder.severities)))
         for rung, value in zip(self.places, values, strict=True):
-            if math.isfinite(value):
-                (self._won if value >= enough else self._lost)[rung] += 1
-        self.estimate = self._ladder.estimate(self._won, self._lost)
+            (gone if math.isnan(value) else won if value >= enough else failed)[rung] += 1
+        self._won, self._lost = won, failed + gone
+        estimate, count = self._ladder.estimate, int(gone.sum())
+        ends = (estimate(won, failed + gone), estimate(won + gone, failed)) if count else None
+        self.estimate = whatever_lost(
+            estimate(won, failed), count, len(self.places), ends, pointless=many(count, len(self.places))
+        )
 
 
 def _whole(study: Study, strengths: Sequence[float], most: int) -> tuple[Study, dict[str, tuple[str, ...]]]:

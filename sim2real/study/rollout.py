@@ -133,7 +133,9 @@ class Bench:
         except Exception as error:
             if stage is None:
                 raise
-            row |= {"status": "error", "error": one_line(error)}
+            # Memory runs out on the machine, not in the episode: with `retry` it is played again, as after a crash.
+            status = "crashed" if isinstance(error, MemoryError) else "error"
+            row |= {"status": status, "error": one_line(error)}
         row["wall_s"] = time.perf_counter() - started
         return row
 
@@ -191,7 +193,7 @@ def episode(
     nothing, an episode succeeds by not being terminated before its time runs out.
 
     Raises:
-        Sim2RealError: If a reward is not finite; a bound policy checks its own actions.
+        Sim2RealError: If a reward is not finite, or the last observation is NaN; a bound policy checks its own actions.
     """
     period_s = control_period_s(env)
     stride = max(1, round(1 / (FRAMES_PER_SECOND * period_s))) if period_s else 1
@@ -219,6 +221,8 @@ def episode(
         truncated = truncated or length == max_steps
     if not math.isfinite(total):
         raise Sim2RealError("The environment gave a reward that is not finite.")
+    if _without_number(observation):  # a simulation that diverged, which never falls and so would succeed
+        raise Sim2RealError("The environment gave an observation that is not a number.")
     drawn = info.get("parameters", {}) | drawn  # what is drawn at reset, and what only appears in a step
     success = info.get("success", info.get("is_success", not terminated))
     return {
@@ -260,6 +264,14 @@ def one_line(error: BaseException) -> str:
 
 
 _DOUBLE = struct.Struct("<d").pack
+
+
+def _without_number(value: Any) -> bool:
+    """Tell whether NaN is anywhere in an observation."""
+    if isinstance(value, dict | tuple):
+        return any(map(_without_number, value.values() if isinstance(value, dict) else value))
+    array = np.asarray(value)
+    return array.dtype.kind == "f" and bool(np.isnan(array).any())
 
 
 def _bytes(value: Any) -> bytes:

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 
 from sim2real import safety
-from sim2real._version import PHYSICS_VERSION
+from sim2real._version import physics_of
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Condition, Make, Parameters, makes, to_json
 from sim2real.perturb.condition import Importable
@@ -94,11 +94,7 @@ class Trial:
                     _plain(self.policy.shields),
                     _plain(self.constraints),
                     *([self.made_from] if self.made_from else []),
-                    *(
-                        [f"physics {PHYSICS_VERSION}"]
-                        if self.env.rpartition(":")[2].startswith("sim2real/")
-                        else []
-                    ),
+                    *([f"physics {version}"] if (version := physics_of(self.env)) else []),
                 ]
             )
         )

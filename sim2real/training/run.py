@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from sim2real._version import physics_of
 from sim2real.errors import Sim2RealError
 from sim2real.policies import PolicyFile, file, native, onnx
 from sim2real.study.rollout import Bench
@@ -159,6 +160,7 @@ def export(
             "algorithm": type(training.algorithm).__name__,
             "env": training.env,
             "env_kwargs": json.dumps(dict(training.env_kwargs), sort_keys=True),
+            **({"physics": version} if (version := physics_of(training.env)) else {}),
             "identity": training.identity,
             "seed": seed,
             "steps": learner.steps + _steps_before(training.starts_from(seed)),
@@ -181,12 +183,17 @@ def _steps_before(start: PolicyFile | None) -> int:
     return steps if isinstance(steps, int) else 0
 
 
+def _whose(training: Training, seed: int) -> str:
+    """Return what a checkpoint is of. Half a training in one physics and half in another is neither."""
+    return f"{training.identity} {seed} {physics_of(training.env)}"
+
+
 def _save(
     folder: Path, training: Training, seed: int, environments: Environments, learner: Pupil, rows: list[Row]
 ) -> None:
     curriculum, memory = environments.curriculum, environments.memory
     state = {
-        "of": f"{training.identity} {seed}",
+        "of": _whose(training, seed),
         "learner": learner.state(),
         "rows": json.dumps(rows),
         "environments": json.dumps(
@@ -230,8 +237,11 @@ def _read(folder: Path, training: Training, seed: int) -> dict[str, Any] | None:
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, weights_only=True)
-    if state["of"] != f"{training.identity} {seed}":
-        raise Sim2RealError(f"'{folder}' holds another training or seed: name a new folder with --out.")
+    if state["of"] != _whose(training, seed):
+        raise Sim2RealError(
+            f"'{folder}' holds another training or seed, or one of another version of the physics: name a new folder "
+            "with --out."
+        )
     return state
 
 

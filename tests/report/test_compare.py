@@ -6,7 +6,7 @@ import pytest
 
 from sim2real.cli import main
 from sim2real.errors import Sim2RealError
-from sim2real.report.compare import ALL, compare
+from sim2real.report.compare import ALL, compare, sentence
 from sim2real.study.document import describe
 
 
@@ -72,8 +72,8 @@ def test_the_numbers_are_those_of_the_records(made, both):
     for change in compare(f"{both}:randomised", f"{both}:plain"):
         names = study.conditions if change.condition == ALL else [change.condition]
         before, after = (np.mean([cells[label, name] for name in names]) for label in ("randomised", "plain"))
-        assert change.before == pytest.approx(before)
-        assert change.after == pytest.approx(after)
+        assert change.before.value == pytest.approx(before)
+        assert change.after.value == pytest.approx(after)
         assert change.change.estimate.value == pytest.approx(after - before)
 
 
@@ -105,6 +105,29 @@ def test_more_failed_episodes_are_worse_whatever_the_rest_says(made, recorded):
         if change.verdict == "worse"
     ]
     assert [(change.condition, change.failures) for change in worse] == [("push 0.5", 1), (ALL, 1)]
+
+
+def test_a_change_holds_whatever_either_side_lost(made, recorded):
+    """Where both lost as many episodes, but others, no change lies within what is told, and the sentence says so."""
+    study = of(made.walker(episodes=20), "plain")
+    rows = made.rows(study)
+    gone = {"status": "error", "error": "RuntimeError: diverged", "success": None, "digest": None}
+    before, after = (
+        [
+            row | (gone if cell.condition_label == "push 0.5" and cell.episode in lost else {})
+            for cell, row in zip(study.cells(), rows, strict=True)
+        ]
+        for lost in ((1, 2, 3), (4, 5, 6))
+    )
+    changes = {one.condition: one for one in compare(recorded(study, before), recorded(study, after))}
+    for label in ("push 0.5", ALL):
+        lost = changes[label].change.estimate.lost
+        assert (lost.count, changes[label].verdict) == (6, "")
+        assert lost.least <= 0 <= lost.most
+        assert "3 of" in sentence(changes[label])
+    assert {
+        one.change.estimate.lost for one in changes.values() if one.condition not in ("push 0.5", ALL)
+    } == {None}
 
 
 def test_what_did_not_meet_the_same_episodes_is_not_compared(made, recorded, both):

@@ -3,6 +3,7 @@ import importlib.util
 import math
 import re
 
+import numpy as np
 import pytest
 
 from sim2real.errors import Sim2RealError
@@ -53,7 +54,9 @@ def test_every_estimate_of_the_appendix_is_read_back(written):
     for cell in cells:
         for metric, one in cell.estimates:
             row = found[cell.policy, cell.condition, metric]
-            assert [float(row[name]) for name in ("value", "low", "high")] == [one.value, one.low, one.high]
+            numbers = [float(row[name]) for name in ("value", "low", "high")]
+            np.testing.assert_array_equal(numbers, [one.value, one.low, one.high])
+            assert int(row["lost"]) == (one.lost.count if one.lost else 0)
     assert {row["kind"] for row in found.values()} >= {"nominal", "in-distribution", "extrapolation", ""}
 
 

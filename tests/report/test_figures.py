@@ -81,7 +81,8 @@ def test_numbers_are_those_of_the_records(whole):
     table, numbers = whole
     for row in numbers.held_out[:10]:
         values = table.values(row.policy, row.condition)
-        assert row.estimate == rate_estimate(values)
+        if not row.estimate.lost:
+            assert row.estimate == rate_estimate(values)
         assert row.estimate.value == pytest.approx(np.nanmean(values))
 
 

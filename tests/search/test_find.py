@@ -103,11 +103,11 @@ def test_where_nothing_fails_nothing_is_shrunk(tmp_path):
 
 
 def test_an_episode_that_breaks_is_no_worst_case(tmp_path):
-    """A point without a number leads nowhere, but how it ended is told."""
+    """A point without a number leads nowhere, but that there are such and how they ended is told."""
     found = find_failure(
         Search(study=field("broken"), region=REGION, points=20, fresh=2), tmp_path, workers=0
     )
-    assert None in sum(found["history"], [])
+    assert 0 < found["lost"] <= sum(found["history"], []).count(None)
     assert 0.5 <= found["worst"]["amounts"]["a"] <= 0.9
     assert {mode["name"].split(",")[0] for mode in found["modes"]} == {"lost", "ValueError: too much"}
 

@@ -7,6 +7,7 @@ import pytest
 from sim2real.robots import Robot, available
 from sim2real.simulation import Simulation
 from sim2real.simulation.engine import ENGINES
+from sim2real.simulation.readback import rotor_remainders
 
 TICK_S = 1e-3
 WHOLE = [(name, None, fixed) for name, fixed in (("g1", False), ("panda", True))] + [("g1", "hands", True)]
@@ -117,6 +118,32 @@ def test_a_torque_gives_the_acceleration_that_the_mass_matrix_says(name, variant
         apart = np.abs((response(sim, middle, torque_nm) - wanted) / size)
         assert apart.max() < (1e-6 if engine == "mujoco" else 1e-3)
     sim.close()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("name", "variant", "fixed"), WHOLE)
+def test_what_is_told_of_each_joint_is_next_to_nothing(name, variant, fixed, engine):
+    """The remainder that the doctor and the page on two simulators tell, of every joint."""
+    robot = Robot.load(name, variant)
+    found = rotor_remainders(robot, robot.joint_names, fixed_base=fixed, engine=engine)
+    assert found.keys() == set(robot.joint_names)
+    assert max(found.values()) < (1e-9 if engine == "mujoco" else 1e-4)
+
+
+def test_a_joint_that_is_too_heavy_is_told(monkeypatch):
+    """An engine that leaves a knee's rotor out shows in that knee, and in no joint of the other leg."""
+    from sim2real.simulation.bullet import BulletEngine
+
+    whole = BulletEngine.set_joint_armature
+    monkeypatch.setattr(
+        BulletEngine,
+        "set_joint_armature",
+        lambda self, armature: whole(self, np.r_[armature[:3], 0.0, armature[4:]]),
+    )
+    robot = Robot.load("g1")
+    found = rotor_remainders(robot, robot.group("legs"))
+    assert found["left_knee"] > 0.1
+    assert max(share for joint, share in found.items() if joint.startswith("right")) < 1e-2
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -170,7 +170,7 @@ def test_the_report_goes_along(offline):
     assert files["clips/1.gif"] == len(CLIP)
     logged = {name: value for row in report.history for name, value in row.items()}
     assert (logged["report._type"], logged["report.size"]) == ("html-file", len(PAGE))
-    assert (logged["cells.nrows"], logged["cells.ncols"]) == (2 * len(study.conditions), 7)
+    assert (logged["cells.nrows"], logged["cells.ncols"]) == (2 * len(study.conditions), 8)
     assert {f"robust/{policy}/kept" for policy in study.policies} <= report.summary.keys()
 
 

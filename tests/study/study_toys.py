@@ -36,13 +36,18 @@ class Toy(gym.Env):
         self.steps += 1
         if self.fault == "raises" and self.steps == 5:
             raise RuntimeError(f"lost contact at {object()}")
+        if self.fault == "full":
+            raise MemoryError
+        if self.fault == "diverges" and self.gain > 1 and self.start > 0:
+            raise RuntimeError("the solver diverged")
         over = self.steps == self.length
         info = {"cost": 0.5, "violations": 1, "intervened": self.steps == 1} if self.reports else {}
         if over and self.reports:
             info |= {"success": False, "termination": "bored", "metrics": {"distance_m": np.float32(2.0)}}
         reward = np.nan if self.fault == "nan" else self.gain * float(action[0])
         terminated = over and self.fault == "terminates"
-        return np.array([self.start, action[0]]), reward, terminated, over and not terminated, info
+        seen = np.nan if self.fault == "blind" else action[0]
+        return np.array([self.start, seen]), reward, terminated, over and not terminated, info
 
     def render(self):
         return np.full((4, 4, 3), self.steps, np.uint8)

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_toys import cartpole, halved, nan, toy
+from study_toys import cartpole, gain, halved, nan, toy
 
 from sim2real.cli import main
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Wrap, add, scale
+from sim2real.report import beside
 from sim2real.report.table import Table
 from sim2real.study import open_study, replay, run
 from sim2real.study.adaptive import AT_ONCE, find_thresholds, measured, run_until
@@ -25,6 +26,12 @@ def study(**changes):
         "episodes": 160,
     }
     return cartpole(**{**fields, **changes})
+
+
+def diverging(**changes):
+    """A toy whose simulation diverges on half of the seeds as soon as its gain is raised, and else succeeds."""
+    fields = {"conditions": {"gain": [scale("parameter:gain", 3.0)]}, "parameters": gain}
+    return toy(env_kwargs={"fault": "diverges", "reports": False}, **{**fields, **changes})
 
 
 def test_every_interval_is_as_narrow_as_asked_or_took_all_there_was(tmp_path):
@@ -101,6 +108,33 @@ def test_training_runs_have_thresholds_of_their_own(tmp_path):
         ("it", run, condition) for run in (0, 1) for condition in ("noise", "long")
     ]
     assert list(played.policies) == ["it, run 1", "it, run 2"]
+
+
+def test_a_cell_that_loses_episodes_is_not_left_early(tmp_path):
+    """Where half of the episodes diverge no interval is narrow: it holds what they may have been, to the last."""
+    hard = diverging(episodes=30)
+    _, _, cells = run_until(hard, 0.2, tmp_path, workers=0)
+    nominal, heavy = cells
+    assert (nominal.reached, nominal.estimate.lost) == (True, None)
+    assert (heavy.reached, heavy.episodes) == (False, 30)
+    lost = heavy.estimate.lost
+    assert math.isnan(heavy.estimate.value)
+    assert (lost.least, lost.most) == (1 - lost.count / 30, 1)
+    assert heavy.estimate.low < lost.least
+    _, _, returns = run_until(replace(hard, metric="return"), 1e9, tmp_path, workers=0)
+    assert [one.reached for one in returns] == [True, False]
+
+
+def test_a_threshold_holds_whatever_the_lost_outcomes_were(tmp_path):
+    """It lies between that with all lost episodes failed and that with all succeeded, and is read back so."""
+    _, store, (found,) = find_thresholds(diverging(), 0.1, tmp_path, most=40, workers=0)
+    lost = found.estimate.lost
+    assert lost.count == sum(row["status"] == "error" for row in store.rows())
+    assert lost.least < 0.5
+    assert found.estimate.low <= lost.least <= lost.most <= found.estimate.high
+    told = json.loads((tmp_path / "thresholds.json").read_text())["thresholds"][0]["estimate"]
+    again = beside.estimate(told, told["episodes"], missing=math.inf)
+    assert str(again) == str(found.estimate)
 
 
 def test_what_failed_to_run_is_no_outcome(tmp_path):

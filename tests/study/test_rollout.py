@@ -8,6 +8,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
 from sim2real.study import Trial, replay
 from sim2real.study.rollout import Bench, dress, one_line
+from sim2real.study.runner import RETRIED
 from sim2real.study.store import COLUMNS
 
 POLICY = policies.scripted(constant)
@@ -59,6 +60,7 @@ def test_max_steps_cuts_an_episode_as_its_end_would():
         (nan, "", "finite"),
         (constant, "raises", r"RuntimeError: lost contact at <object object at 0x…>"),
         (constant, "nan", "reward that is not finite"),
+        (constant, "blind", "observation that is not a number"),
     ],
 )
 def test_what_goes_wrong_in_an_episode_is_its_record(policy, fault, message):
@@ -71,6 +73,13 @@ def test_what_goes_wrong_in_an_episode_is_its_record(policy, fault, message):
         raise AssertionError(row["error"])
     assert "\n" not in row["error"]
     assert outcome(bench.run(trial())) == outcome(clean)
+
+
+def test_what_the_machine_lacks_is_no_outcome():
+    """An episode that ran out of memory can be retried, as one whose process died."""
+    row = Bench().run(trial(fault="full"))
+    assert row["status"] in RETRIED
+    assert "MemoryError" in row["error"]
 
 
 def test_rows_do_not_depend_on_what_the_bench_ran_before():

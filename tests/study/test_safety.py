@@ -100,7 +100,7 @@ def test_the_price_of_safety_is_the_paired_difference(tmp_path):
     assert (nominal.policy, nominal.bare, nominal.perturbed) == ("shielded", "bare", False)
     assert nominal.returns.estimate.value == pytest.approx(-1.0)
     assert perturbed.returns.estimate.value == pytest.approx(-2.0)
-    assert nominal.bare_return == pytest.approx(5.0)
+    assert nominal.bare_return.value == pytest.approx(5.0)
     assert nominal.cost.estimate.value == pytest.approx(-3.0)
     assert nominal.interventions.value == pytest.approx(0.4)
     assert np.isfinite(nominal.success.estimate.value)
