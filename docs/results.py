@@ -20,6 +20,7 @@ import shlex
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -265,7 +266,9 @@ def _made(result: Result, asked: argparse.Namespace) -> str:
         run(result, folder, asked.policy and asked.policy.absolute(), asked.workers, tiny=asked.tiny)
         print(f"[{result.name}] {write(result, folder)}", flush=True)
         write_pages()
-    except Sim2RealError as error:
+    except Exception as error:  # what comes after it can be made all the same
+        if not isinstance(error, Sim2RealError):
+            traceback.print_exc()
         return f"[{result.name}] failed: {error}"
     return ""
 
@@ -369,36 +372,38 @@ def write(result: Result, folder: Path) -> str:
 
 def facts(result: Result, folder: Path) -> dict[str, Any]:
     """Return what made a result: commands, when, of which code and physics, and how many episodes."""
-    physics, episodes, without, libraries = PHYSICS_VERSION, None, 0, versions()
+    head = _git("rev-parse", "HEAD") + ("-dirty" if _git("status", "--porcelain", "--", *CODE) else "")
+    physics, libraries, counts = PHYSICS_VERSION, versions(), (None, 0)
+    day = datetime.now(UTC).date().isoformat()
     if result.trained:
-        files = policies.glob(ROOT / "studies" / "policies" / result.trained / "*.safetensors")
-        physics = min(file.contract.training.get("physics", 1) for file in files)
-    if (folder / "study.json").is_file():
-        study, store = open_study(folder)
-        keys = {trial.key for trial in study.trials()}
-        rows = [row for row in store.rows() if row["key"] in keys]
-        episodes, without = len(rows), sum(row["status"] != "ok" for row in rows)
-        made = {row["versions"] for row in rows}
-        worlds = {int(json.loads(one).get("physics", 1)) for one in made}
-        if result.physics and worlds != {PHYSICS_VERSION}:
-            raise Sim2RealError(f"'{folder}' holds episodes of physics {worlds}, this is {PHYSICS_VERSION}.")
-        libraries = json.loads(max(made, key=len)) if len(made) == 1 else libraries
-    libraries = {name: one for name, one in libraries.items() if name != "physics"}
+        shipped = ROOT / "studies" / "policies" / result.trained
+        files = policies.glob(f"{shipped}/*.safetensors")
+        physics, libraries = min(file.contract.training.get("physics", 1) for file in files), {}
+        head, day = _git("log", "-1", "--format=%H %cs", "--", str(shipped)).split()
+    elif (folder / "study.json").is_file():
+        rows = _rows(result, folder)
+        counts = len(rows), sum(row["status"] != "ok" for row in rows)
+        made_with = [json.loads(text) for text in dict.fromkeys(row["versions"] for row in rows)]
+        libraries = made_with[-1]
+        if result.physics and {int(one.get("physics", 1)) for one in made_with} != {physics}:
+            raise Sim2RealError(f"'{folder}' holds episodes of another physics than {physics}.")
     return {
         "commands": result.typed,
-        "made": datetime.now(UTC).date().isoformat(),
-        "commit": commit(),
+        "made": day,
+        "commit": head,
         "physics": physics if result.physics else None,
-        "versions": libraries,
-        "episodes": episodes,
-        "without_number": without,
+        "versions": {name: one for name, one in libraries.items() if name != "physics"},
+        "episodes": counts[0],
+        "without_number": counts[1],
     }
 
 
-def commit() -> str:
-    """Return the commit that the code is of, with -dirty behind it if what decides about numbers is changed."""
-    head = _git("rev-parse", "HEAD")
-    return head + ("-dirty" if _git("status", "--porcelain", "--", *CODE) else "")
+def _rows(result: Result, folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a study, or all that a search has asked for."""
+    study, store = open_study(folder)
+    asked = {trial.key for trial in study.trials()}
+    searched = any(command.startswith("sim2real search") for command in result.commands)
+    return [row for row in store.rows() if searched or row["key"] in asked]
 
 
 def _git(*words: str) -> str:
@@ -448,7 +453,7 @@ def made(result: Result) -> str:
     day = date.fromisoformat(found["made"])
     count = "" if found["episodes"] is None else f"{found['episodes']:,} episodes"
     if found["without_number"]:
-        count += f", {found['without_number']:,} of which crashed and gave no number"
+        count += f", {found['without_number']:,} of which gave no number"
     with_physics = "" if found["physics"] is None else f"physics version {found['physics']}"
     told = ", ".join(filter(None, (count, f"{day.day} {day:%B %Y}", with_physics)))
     if not stale(result):
