@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -124,8 +125,9 @@ class Told:
         return self.study.metric in self.table.rates
 
 
-def block(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
+def block(head: str | Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table, its head a sequence of texts, or all of them with bars in between."""
+    head = head.split(" | ") if isinstance(head, str) else head
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
@@ -148,46 +150,72 @@ def quantity(value: float, unit: str) -> str:
 # Severity curves: where a policy holds, and where it breaks.
 
 
-Side = tuple[str, SeverityCurve, Reach, dict[float, str]]
-"""Name of the perturbation, its curve, how far one side of it holds, and the condition at each severity."""
+class Side(NamedTuple):
+    """One side of a severity curve of a policy.
 
-
-def stem(label: str) -> str:
-    """Return what is perturbed, from the label of a condition.
-
-    >>> stem("payload 15 kg"), stem("motors at 80%"), stem("pushes of 0.3 m/s"), stem("pose 20 mm off")
-    ('payload', 'motors', 'pushes', 'pose off')
+    Args:
+        name: of the perturbation.
+        curve: the curve.
+        reach: how far it holds.
+        labels: the condition at each severity.
+        texts: each severity as it is written.
     """
-    without = re.sub(
-        r"\s*(?:of |at |x |× )?-?\d+(?:\.\d+)?(?:%|\s*(?:mm|ms|m/s|rad/s|rad|kg|N|m)\b)?", "", label
-    )
-    return re.sub(r"\s+", " ", without).strip()
+
+    name: str
+    curve: SeverityCurve
+    reach: Reach
+    labels: dict[float, str]
+    texts: dict[float, str]
+
+    @property
+    def held(self) -> str:
+        """Where it holds, as it is written."""
+        return "–" if self.reach.held is None else self.texts[self.reach.held]
+
+    @property
+    def broken(self) -> str:
+        """Where it breaks, as it is written."""
+        return "–" if self.reach.broken is None else self.texts[self.reach.broken]
 
 
-def numbered(label: str) -> str:
-    """Return what is perturbed, from a label that ends in the place of its severity."""
-    return label.rpartition(" ")[0]
+SEVERITY = re.compile(
+    r"\s*(?:of |at )?((?:x |× )?-?\d+(?:\.\d+)?(?:%|\s*(?:mm|ms|m/s|rad/s|rad|kg|N|m)\b)?)", re.ASCII
+)
 
 
-def sides(curves: Iterable[SeverityCurve], policy: str, named: Callable[[str], str] = stem) -> Iterator[Side]:
-    """Yield every side of every curve of a policy."""
+def sides(curves: Iterable[SeverityCurve], policy: str, *, numbered: bool = False) -> Iterator[Side]:
+    """Yield every side of every curve of a policy.
+
+    Args:
+        curves: of the report.
+        policy: whose.
+        numbered: whether labels end in the place of the severity, and not in what it is.
+    """
     for curve in curves:
         for line in curve.lines:
             if line.policy == policy:
-                labels = dict(zip(line.x, line.conditions, strict=True))
-                name = named(next(label for label in line.conditions if label != NOMINAL))
-                yield from ((name, curve, side, labels) for side in (line.below, line.above) if side)
+                labels = {
+                    x: label for x, label in zip(line.x, line.conditions, strict=True) if label != NOMINAL
+                }
+                some = next(iter(labels.values()))
+                name = stem(some, numbered=numbered)
+                texts = {x: _severity(curve, x, "" if numbered else label) for x, label in labels.items()}
+                for reach in filter(None, (line.below, line.above)):
+                    yield Side(name, curve, reach, labels, texts)
 
 
-def at(side: Side, x: float | None) -> str:
-    """Write a severity."""
-    _, curve, *_ = side
-    if x is None:
-        return "–"
+def stem(label: str, *, numbered: bool = False) -> str:
+    """Return what is perturbed, from the label of a condition: "payload 15 kg", or "payload 3" if it is numbered."""
+    return label.rpartition(" ")[0] if numbered else SEVERITY.sub("", label, count=1).strip()
+
+
+def _severity(curve: SeverityCurve, x: float, label: str) -> str:
+    """Write a severity as the label does; if it does not, as the curve does."""
+    if found := SEVERITY.search(label):
+        return found[1].replace("x ", "× ").replace("-", "−").replace("%", " %")
     if curve.family.axis.startswith("× *."):
         return words.number(x, True)
-    times = "× " if curve.family.axis.startswith("×") else ""
-    return times + words.severity(curve.family, x)
+    return ("× " if curve.family.axis.startswith("×") else "") + words.severity(curve.family, x)
 
 
 def reaches(told: Told, policy: str = "") -> list[Side]:
@@ -203,14 +231,10 @@ def published_walker(folder: Path) -> Numbers:
     told = Told(folder)
     rows, short = [], []
     for side in reaches(told):
-        name, _, reach, labels = side
-        held, broken = labels.get(reach.held or np.nan), labels.get(reach.broken or np.nan)
-        row = [
-            name,
-            at(side, reach.held),
-            quantity(told.estimate("distance_m", held).value, "m") if held else "",
-        ]
-        row += [at(side, reach.broken), *(_walk(told, broken) if broken else [""] * 4)]
+        name, _, reach, labels, _ = side
+        held, broken = labels.get(reach.held), labels.get(reach.broken)
+        row = [name, side.held, f"{told.value('distance_m', held)} m" if held else ""]
+        row += [side.broken, *(_walk(told, broken) if broken else [""] * 4)]
         rows.append(row)
         if name in ("friction", "payload", "motors", "actuator latency", "sensor latency", "pushes"):
             short.append([name, row[1], row[3], row[4], row[5]])
@@ -228,20 +252,11 @@ def published_walker(folder: Path) -> Numbers:
         "distances": f"{np.nanmin(distances):.2f} to {np.nanmax(distances):.2f} m",
         "speeds": f"{np.nanmin(distances) / 10:.2f} to {np.nanmax(distances) / 10:.2f} m/s",
         "reaches": block(
-            [
-                "perturbation",
-                "holds at",
-                "distance there",
-                "breaks at",
-                "succeed there",
-                "fall",
-                "after",
-                "distance",
-            ],
+            "perturbation | holds at | distance there | breaks at | succeed there | fall | after | distance",
             rows,
         ),
         "others": block(
-            ["together", "succeed", "fall", "after", "distance"],
+            "together | succeed | fall | after | distance",
             [[label, *_walk(told, label)] for label in others],
         ),
         "late": block(
@@ -259,7 +274,7 @@ def published_walker(folder: Path) -> Numbers:
         "both_fell": told.fell(both),
         "both_speed": quantity(told.estimate("velocity_x_m_s", both).value, "m/s"),
         "readme": block(
-            ["perturbation", "holds at", "breaks at", "succeed there", "fall there"],
+            "perturbation | holds at | breaks at | succeed there | fall there",
             [*short, [TIRED, "each alone", "together", told.done(both), told.fell(both)]],
         ),
     }
@@ -297,14 +312,14 @@ def catalogue(folder: Path) -> Numbers:
     """Read what every kind of perturbation does to the published walker."""
     told = Told(folder)
     drawn: dict[str, list[Side]] = {}
-    for side in sides(told.figures.curves, told.first, numbered):
-        drawn.setdefault(side[0], []).append(side)
-    names = list(dict.fromkeys(map(numbered, told.table.perturbed)))
+    for side in sides(told.figures.curves, told.first, numbered=True):
+        drawn.setdefault(side.name, []).append(side)
+    names = list(dict.fromkeys(stem(label, numbered=True) for label in told.table.perturbed))
     kept = {one.condition: one.kept for one in told.figures.squares}
     idle = {gate.condition for gate in told.figures.gates if gate.kind == "no effect"}
     usual, beyond, numerics, sound, silent = [], [], [], [], []
     for name in names:
-        labels = [label for label in told.table.perturbed if numbered(label) == name]
+        labels = [label for label in told.table.perturbed if stem(label, numbered=True) == name]
         found = drawn.get(name, [])
         if not found and all(label in idle for label in labels):
             silent.append(name)
@@ -322,9 +337,9 @@ def catalogue(folder: Path) -> Numbers:
         elif broken:
             beyond += broken
         else:
-            ends = [at(side, side[2].held) for side in found]
+            ends = [side.held for side in found]
             sound.append(f"{name} ({' and '.join(ends)})" if ends else name)
-    head = ["perturbation", "holds at", "breaks at", "succeed there", "fall there", "mean velocity"]
+    head = "perturbation | holds at | breaks at | succeed there | fall there | mean velocity"
     kinds = len([name for name in names if name not in NUMERICS])
     return told.size | {
         "kinds": f"{kinds}",
@@ -343,9 +358,9 @@ def catalogue(folder: Path) -> Numbers:
 
 
 def _kind(told: Told, side: Side) -> list[str]:
-    name, _, reach, labels = side
+    name, _, reach, labels, _ = side
     there = _there(told, labels[reach.broken]) if reach.broken is not None else ["", "", ""]
-    return [name, at(side, reach.held), at(side, reach.broken), *there]
+    return [name, side.held, side.broken, *there]
 
 
 def _there(told: Told, label: str) -> list[str]:
@@ -389,13 +404,13 @@ def _edges(told: Told) -> str:
         row = [key[0]]
         for found, label_of in ((here, str), (there, _there_too)):
             one = found.get(key)
-            row += [at(one, one[2].held), _broken(told, one, label_of)] if one else ["", ""]
+            row += [one.held, _broken(told, one, label_of)] if one else ["", ""]
         rows.append(row)
     return block(["", *(f"{engine} {does}" for engine in ENGINES for does in ("holds", "breaks"))], rows)
 
 
 def _key(side: Side) -> tuple[str, str, bool]:
-    name, curve, reach, _ = side
+    name, curve, reach, *_ = side
     furthest = reach.broken if reach.held is None else reach.held
     centre = curve.family.nominal_x
     above = furthest is not None and centre is not None and furthest > centre
@@ -404,10 +419,10 @@ def _key(side: Side) -> tuple[str, str, bool]:
 
 def _broken(told: Told, side: Side, label_of: Callable[[str], str] = str) -> str:
     """Say where a side breaks, and how many succeed there."""
-    _, _, reach, labels = side
+    _, _, reach, labels, _ = side
     if reach.broken is None:
         return "–"
-    return f"{at(side, reach.broken)}: {told.done(label_of(labels[reach.broken]))}"
+    return f"{side.broken}: {told.done(label_of(labels[reach.broken]))}"
 
 
 def cross_simulator(folder: Path) -> Numbers:
@@ -562,12 +577,12 @@ def grasping_expert(folder: Path) -> Numbers:
     told = Told(folder)
     rows = []
     for side in reaches(told):
-        name, _, reach, labels = side
+        name, _, reach, labels, _ = side
         held = f": {told.done(labels[reach.held])}" if reach.held is not None else ""
-        rows.append([name, at(side, reach.held) + held, _broken(told, side)])
+        rows.append([name, side.held + held, _broken(told, side)])
     return told.size | {
         "nominal": told.done(),
-        "reaches": block(["perturbation", "holds at", "breaks at"], rows),
+        "reaches": block("perturbation | holds at | breaks at", rows),
     }
 
 
@@ -632,7 +647,7 @@ def hands_training(folder: Path) -> Numbers:
                 ]
             )
     return {
-        "steps": block(["policy", "competent after", "trained for", "success at the end, of 50"], rows),
+        "steps": block("policy | competent after | trained for | success at the end, of 50", rows),
         "range": f"{min(all_first):,.0f} to {max(all_first):,.0f}",
     }
 
@@ -661,7 +676,7 @@ def sample_efficiency(folder: Path) -> Numbers:
         worlds = next((one.conditions for one in told.figures.challenges if one.policy == how), 0)
         rows.append([named.get(how, how), first, told.kept(how), f"{worlds}"])
         numbers |= prefixed(how.replace(" ", "_").replace(".", "_"), told.difference("width 0", how))
-    head = ["", "steps to competence in the nominal world (every 4,000)", "kept, held out", "held-out worlds"]
+    head = " | steps to competence in the nominal world (every 4,000) | kept, held out | held-out worlds"
     return numbers | {"kinds": block(head, rows)}
 
 
@@ -698,12 +713,7 @@ def walk_training(folder: Path) -> Numbers:
         ]
         for kind, runs in told.items()
     ]
-    head = [
-        "policy, seeds 0 1 2",
-        "million steps, imitation included",
-        "success in its last evaluation",
-        "violations in 1,000 steps while PPO learnt",
-    ]
+    head = "policy, seeds 0 1 2 | million steps, imitation included | success in its last evaluation | violations in 1,000 steps while PPO learnt"
     less = sum(learning["constrained"]) / sum(learning["randomised"])
     return {"learning": block(head, rows), "saved": words.number(1 - less, True)}
 
@@ -845,10 +855,10 @@ def safe_exploration(folder: Path) -> Numbers:
         for label in BEYOND
     ]
     bare, upright = "random", "random, kept upright"
-    head = ["random actions", "steps", "fell", "past a stop", "too fast", "torque", "steps changed"]
+    head = "random actions | steps | fell | past a stop | too fast | torque | steps changed"
     return told.size | {
         "shields": block(head, rows),
-        "ends": block(["perturbation", "bare", "joint barrier, clamp", "programme", "kept upright"], ends),
+        "ends": block("perturbation | bare | joint barrier, clamp | programme | kept upright", ends),
         "bare_steps": f"{steps(bare):,.0f}",
         "bare_stops": f"{told.all_of('joint_position_violations', NOMINAL, bare):,.0f}",
         "upright_steps": f"{steps(upright):,.0f}",
@@ -873,7 +883,7 @@ def price_of_safety(folder: Path) -> Numbers:
                 ]
             )
             bare = nominal.bare_return
-    head = ["behind", "steps changed", "return, nominal", "success, over the perturbed worlds"]
+    head = "behind | steps changed | return, nominal | success, over the perturbed worlds"
     weak = "gains × 0.7"
     return told.size | {
         "price": block(head, [["nothing", "–", words.number(bare), ""], *rows]),
@@ -896,8 +906,8 @@ def quickstart(folder: Path) -> Numbers:
     mine = next(one for one in told.figures.challenges if one.policy == policy)
 
     def carried(who: str) -> str:
-        held = [(side, at(side, side[2].held)) for side in reaches(told, who)]
-        return next(text for side, text in held if side[0] == "payload")
+        held = [(side, side.held) for side in reaches(told, who)]
+        return next(text for side, text in held if side.name == "payload")
 
     return (
         told.size
@@ -970,7 +980,7 @@ def halfcheetah_delay(folder: Path) -> Numbers:
             [[what, *(cell(one, label) for one in CHEETAHS)] for label, what in DELAYS.items()],
         ),
         "published": block(
-            ["", "without delay", "1 step late", "kept"],
+            " | without delay | 1 step late | kept",
             [
                 ["deltatau-audit, PPO", "about 990", "", "3.8 %"],
                 ["deltatau-audit, trained with randomised timing", "", "", "148 %"],
@@ -1044,9 +1054,9 @@ def failures(folder: Path) -> Numbers:
         "worst_score": words.number(search["worst"]["score"]),
         "worst_fresh": words.number(search["fresh"]["worst"]["value"]),
         "failed": ", ".join(words.number(one["value"]) for one in search["episodes_failed"]),
-        "modes": block(["way of failing", "episodes", "share"], modes),
+        "modes": block("way of failing | episodes | share", modes),
         "rows": f"{indices['rows']}",
-        "shares": block(["perturbation", "alone", "with others"], rows),
+        "shares": block("perturbation | alone | with others", rows),
         "pair": " and ".join(map(_axis, pair["between"])) if pair else "none",
         "pair_share": _interval(pair) if pair else "–",
     }
