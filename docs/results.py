@@ -5,7 +5,7 @@
     python docs/results.py --list                       # what there is, and which of it is stale
     python docs/results.py --pages                      # run nothing: write what is known into the pages
 
-A result is a row in `RESULTS`: commands, and a function of `findings.py` that reads what they leave. Commands run in
+A result is a row in `RESULTS`: commands, and a function of `findings/` that reads what they leave. Commands run in
 `runs/results/NAME`; what is recorded there is not run again. What came of them is `docs/results/NAME.json`. A page
 takes a number from there between two comments, `<!-- results: NAME/NUMBER -->` and `<!-- / -->`. The number `made` is
 there for every result: when it was made, with which physics, and whether that is another than today's.
@@ -29,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 import figure
-import findings
+from findings import hands, others, simulators, walkers
+from findings.told import Numbers
 
 from sim2real import policies, report
 from sim2real._version import PHYSICS_VERSION
@@ -65,7 +66,7 @@ class Result:
 
     name: str
     commands: tuple[str, ...]
-    read: Callable[[Path], findings.Numbers]
+    read: Callable[[Path], Numbers]
     physics: bool = True
     charts: dict[str, tuple[str, int]] = field(default_factory=dict)
     trained: str = ""
@@ -96,38 +97,38 @@ RESULTS = (
     Result(
         name="published-walker",
         commands=(f"sim2real run studies/published_walker.py {TRUSTED}",),
-        read=findings.published_walker,
+        read=walkers.published_walker,
     ),
     Result(
         name="catalogue",
         commands=(f"sim2real run studies/catalogue.py {TRUSTED}",),
-        read=findings.catalogue,
+        read=walkers.catalogue,
     ),
     Result(
         name="cross-simulator",
         commands=(f"sim2real run studies/cross_simulator.py episodes=12 {TRUSTED}",),
-        read=findings.cross_simulator,
+        read=simulators.cross_simulator,
     ),
     Result(
         name="cross-simulator-walkers",
         commands=(f"sim2real run studies/cross_simulator.py policies={TRAINED_WALKERS} episodes=2",),
-        read=findings.cross_simulator_walkers,
+        read=simulators.cross_simulator_walkers,
         charts={"docs/studies/cross-payload.svg": ("set payload.mass to x", 1)},
     ),
     Result(
         name="cross-simulator-grasp",
         commands=("sim2real run studies/cross_simulator.py:expert task=Grasp episodes=5",),
-        read=findings.cross_simulator_hands,
+        read=simulators.cross_simulator_hands,
     ),
     Result(
         name="cross-simulator-reach",
         commands=("sim2real run studies/cross_simulator.py:expert task=Reach episodes=10",),
-        read=findings.cross_simulator_hands,
+        read=simulators.cross_simulator_hands,
     ),
     Result(
         name="joint-gap",
         commands=("python studies/cross_simulator.py {policy}",),
-        read=findings.joint_gap,
+        read=simulators.joint_gap,
     ),
     Result(
         name="experts",
@@ -136,17 +137,17 @@ RESULTS = (
             "python studies/experts.py 20 g1 shapes",
             "python studies/experts.py 20 panda",
         ),
-        read=findings.experts,
+        read=hands.experts,
     ),
     Result(
         name="grasping-expert",
         commands=("sim2real run studies/grasping.py:expert",),
-        read=findings.grasping_expert,
+        read=hands.grasping_expert,
     ),
     Result(
         name="locomotion",
         commands=("sim2real run studies/locomotion.py published={policy} episodes=12 --trust",),
-        read=findings.locomotion,
+        read=walkers.locomotion,
         charts={
             "docs/studies/locomotion-latency.svg": ("set actuator.latency_s to x", 0),
             "docs/studies/locomotion-strength.svg": ("scale *.strength by x", 0),
@@ -155,19 +156,19 @@ RESULTS = (
     Result(
         name="locomotion-as-trained",
         commands=("sim2real run studies/locomotion.py:as_trained",),
-        read=findings.locomotion_as_trained,
+        read=walkers.locomotion_as_trained,
     ),
     Result(
         name="halfcheetah-delay",
         commands=("sim2real run studies/halfcheetah_delay.py",),
-        read=findings.halfcheetah_delay,
+        read=others.halfcheetah_delay,
         charts={"docs/half-cheetah-delay.svg": ("delay observation by x steps", 0)},
         physics=False,
     ),
     Result(
         name="quickstart",
         commands=("sim2real run studies/quickstart.py",),
-        read=findings.quickstart,
+        read=others.quickstart,
         charts={
             "docs/studies/quickstart-latency.svg": ("set actuator.latency_s to x", 0),
             "docs/studies/quickstart-payload.svg": ("set payload.mass to x", 0),
@@ -176,7 +177,7 @@ RESULTS = (
     Result(
         name="grasping",
         commands=("sim2real run studies/grasping.py episodes=10",),
-        read=findings.grasping,
+        read=hands.grasping,
         charts={
             "docs/studies/grasping-size.svg": ("set object.size to x", 0),
             "docs/studies/grasping-profile.svg": ("Performance profile", 0),
@@ -185,12 +186,12 @@ RESULTS = (
     Result(
         name="safe-exploration",
         commands=("sim2real run studies/safe_exploration.py",),
-        read=findings.safe_exploration,
+        read=others.safe_exploration,
     ),
     Result(
         name="price-of-safety",
         commands=("sim2real run studies/safe_exploration.py:price",),
-        read=findings.price_of_safety,
+        read=others.price_of_safety,
     ),
     Result(
         name="failures",
@@ -198,20 +199,20 @@ RESULTS = (
             "sim2real search studies/failures.py",
             "sim2real sensitivity studies/failures.py points=512",
         ),
-        read=findings.failures,
+        read=others.failures,
         physics=False,
     ),
     Result(
         name="hands-training",
         commands=(),
-        read=findings.hands_training,
+        read=hands.hands_training,
         trained="hands",
         renewed="sim2real train studies/training/hands.py:NAME",
     ),
     Result(
         name="walk-training",
         commands=(),
-        read=findings.walk_training,
+        read=walkers.walk_training,
         trained="walk",
         renewed="sim2real train studies/training/walk.py:NAME",
     ),
@@ -224,7 +225,7 @@ RESULTS = (
             ),
             "sim2real run studies/sample_efficiency.py episodes=5 trained={runs}",
         ),
-        read=findings.sample_efficiency,
+        read=hands.sample_efficiency,
     ),
 )
 
@@ -421,7 +422,7 @@ def drawn(result: Result, folder: Path) -> dict[str, str]:
     return {path: figure.chart(text, *which) for path, which in result.charts.items()}
 
 
-def lines(numbers: findings.Numbers) -> dict[str, str | list[str]]:
+def lines(numbers: Numbers) -> dict[str, str | list[str]]:
     """Return numbers as they are written to a file: a block as its lines."""
     return {name: text.splitlines() if "\n" in text else text for name, text in numbers.items()}
 
