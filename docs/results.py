@@ -455,13 +455,15 @@ def made(result: Result) -> str:
     count = "" if found["episodes"] is None else f"{found['episodes']:,} episodes"
     if found["without_number"]:
         count += f", {found['without_number']:,} of which gave no number"
-    with_physics = "" if found["physics"] is None else f"physics version {found['physics']}"
-    told = ", ".join(filter(None, (count, f"{day.day} {day:%B %Y}", with_physics)))
+    told = [count, f"{day.day} {day:%B %Y}"]
+    if found["physics"] == PHYSICS_VERSION:
+        told.append(f"physics version {PHYSICS_VERSION}")
+    said = ", ".join(filter(None, told))
     if not stale(result):
-        return told
+        return said
     again = result.renewed or f"make results STUDY={result.name}"
     return (
-        f"{told}. **Made with physics version {found['physics']}; the current one is {PHYSICS_VERSION}: "
+        f"{said}. **Made with physics version {found['physics']}; the current one is {PHYSICS_VERSION}: "
         f"`{again}` makes it anew**"
     )
 
