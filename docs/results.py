@@ -338,7 +338,7 @@ def _fewer(words: Sequence[str]) -> list[str]:
     """Return the arguments of a command so that it takes a minute at most."""
     if "studies/halfcheetah_delay.py" in words:
         return list(words)  # takes no number of episodes
-    few = {"run": ["episodes=2"], "train": ["steps=4000", "--seed", "0"], "search": ["points=8"]}
+    few = {"run": ["episodes=2"], "train": ["steps=2000", "--seed", "0"], "search": ["points=8"]}
     few["sensitivity"] = ["points=64"]
     given = {word.partition("=")[0] for word in few.get(words[0], ())}
     kept = ["2" if word.isdecimal() else word for word in words if word.partition("=")[0] not in given]

@@ -106,8 +106,8 @@ def quickstart(folder: Path) -> Numbers:
         told.size
         | told.difference(policy, "stiff balance")
         | {
-            "nominal": words.whole(told.estimate("success")),
-            "nominal_rate": words.whole(told.estimate("success"), True),
+            "nominal": words.whole(told.estimate("success"), True),
+            "low": words.number(told.estimate("success").low, True),
             "first": curve.family.title,
             "first_at": words.severity(curve.family, broken),
             "worst": worst.condition,

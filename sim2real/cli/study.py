@@ -1,6 +1,7 @@
 """The commands that run a study, predict it and gather its records: run, plan, status, merge, sync."""
 
 import argparse
+import math
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -147,8 +148,8 @@ def _plan(arguments: argparse.Namespace) -> int:
     )
     for one in found.comparisons:
         print(
-            f"{one.what} ({one.source}): 4 of 5 such studies find a difference of {one.detectable:.3g} in "
-            f"{study.metric}, or of {one.among_all:.3g} where Holm's adjustment is strictest"
+            f"{one.what} ({one.source}): 4 of 5 such studies find {_difference(one.detectable)} in "
+            f"{study.metric}, or {_difference(one.among_all)} where Holm's adjustment is strictest"
         )
         if arguments.effect:
             found_by = f"{one.episodes or 'no number of'} episodes of each run"
@@ -158,6 +159,10 @@ def _plan(arguments: argparse.Namespace) -> int:
     if not found.comparisons:
         print("Too few episodes were played to know how much they differ; --spread says what to assume.")
     return 0
+
+
+def _difference(size: float) -> str:
+    return f"a difference of {size:.3g}" if math.isfinite(size) else "no difference, however large,"
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -179,7 +179,7 @@ def _price(table: Table, policy: str, bare: str, labels: tuple[str, ...]) -> Pri
         changed, played = (
             mean(table.stacked(policy, labels, metric), axis=1) for metric in ("interventions", "length")
         )
-        return mean_estimate(changed / played, table.rng()).clipped(0.0, 1.0)
+        return mean_estimate(changed / played, table.rng(), bounds=(0.0, 1.0))
 
     def against(metric: str) -> Difference:
         return paired(side(policy, metric), side(bare, metric))

@@ -265,7 +265,7 @@ class Table:
         name = metric or self.study.metric
         if name in self.rates:
             return rate_estimate(values)
-        return mean_estimate(values, self.rng()).clipped(*self.bounds.get(name, UNBOUNDED))
+        return mean_estimate(values, self.rng(), bounds=self.bounds.get(name, UNBOUNDED))
 
     def cell(self, policy: str, condition: str, metric: str | None = None) -> Estimate:
         """Estimate the mean of a metric of a policy under a condition, whatever its lost episodes would have been."""

@@ -186,7 +186,9 @@ class BulletEngine:
         """Give each joint a flywheel, on an axle held far away, that a gear turns exactly as fast as the joint.
 
         A hard constraint q̇ = θ̇ with a wheel of inertia a makes the joint-space inertia M + diag(a), and leaves
-        contacts, stops and dry friction to be solved together with it.
+        contacts, stops and dry friction to be solved together with it. The motor drives the wheel, as it does in a
+        robot: put on the link, its torque would throw what is light before the rotor is felt, and restitution
+        would give that speed back.
         """
         c, n = self._client, len(self._joints)
         self._armature, self._viscous_nms, self._damping = np.zeros(n), np.zeros(n), np.zeros(n)
@@ -216,6 +218,9 @@ class BulletEngine:
                 )  # fmt: skip
                 self._wheels.append((axle, link, gear))
         self._turned: list[bool | None] = [None] * n
+        self._driven: list[
+            tuple[int, list[int], list[int]]
+        ] = []  # what motors drive: body, its links, which motors
         for joint in range(n):
             self._turn_wheel(joint)
 
@@ -246,6 +251,17 @@ class BulletEngine:
             pybullet.changeConstraint(gear, gearRatio=-1.0, maxForce=force, physicsClientId=c)
             speed = pybullet.getJointState(self._robot, self._joints[joint], physicsClientId=c)[1]
             pybullet.resetJointState(axle, link, 0.0, speed, physicsClientId=c)
+            self._find_driven()
+
+    def _find_driven(self) -> None:
+        """Find what each motor drives: its joint's flywheel, or the joint itself where it has none."""
+        of: dict[int, tuple[list[int], list[int]]] = {}
+        for joint, (axle, link, _) in enumerate(self._wheels):
+            body, part = (axle, link) if self._turned[joint] else (self._robot, self._joints[joint])
+            parts, motors = of.setdefault(body, ([], []))
+            parts.append(part)
+            motors.append(joint)
+        self._driven = [(body, parts, motors) for body, (parts, motors) in of.items()]
 
     def _build(self, body: Body) -> tuple[int, tuple[Vector, Quaternion], tuple[Vector, Quaternion]]:
         """Build a body, and return it with the pose of its inertial frame in its own, and the other way round."""
@@ -530,9 +546,13 @@ class BulletEngine:
         """Apply joint torques (n,) in N m and advance one physics period; see ``Engine.tick``."""
         if damping is not self._damping:
             self._damp(np.zeros(len(self._joints)) if damping is None else damping)
-        if self._joints:
+        for body, parts, motors in self._driven:
             pybullet.setJointMotorControlArray(
-                self._robot, self._joints, _TORQUE, forces=torque_nm, physicsClientId=self._client
+                body,
+                parts,
+                _TORQUE,
+                forces=[torque_nm[motor] for motor in motors],
+                physicsClientId=self._client,
             )
         pybullet.stepSimulation(self._client)
 

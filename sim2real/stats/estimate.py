@@ -14,10 +14,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from sim2real.stats.aggregate import mean
-from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, spread, table_of, wilson
+from sim2real.stats.spread import (
+    Spread,
+    clopper_pearson,
+    degrees_of_freedom,
+    filled,
+    padded,
+    rate_interval,
+    spread,
+    table_of,
+)
 
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
@@ -79,6 +88,11 @@ class Estimate:
         if self.n_episodes and not pointless and not self.low <= self.value <= self.high:
             raise ValueError(f"The value {self.value} lies outside its interval [{self.low}, {self.high}].")
 
+    def widened(self, ends: tuple[float, float]) -> "Estimate":
+        """Return the estimate with an interval that holds another one as well."""
+        low, high = ends
+        return replace(self, low=min(self.low, low), high=max(self.high, high))
+
     def clipped(self, low: float, high: float) -> "Estimate":
         """Return the estimate with its interval inside what is possible, which costs no truth it held.
 
@@ -120,7 +134,7 @@ class Difference:
 
     Args:
         estimate: the difference with its interval.
-        p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval's own t test.
+        p_value: of the exact test or, with fewer than ``needed`` episodes, of the interval itself.
         episodes: that both sides have.
         needed: so many let the exact test speak at all.
         lost: episodes of the first side that gave no number, and of the second.
@@ -146,41 +160,66 @@ class Difference:
         return self.apart and self.significant(p_value)
 
 
-def mean_estimate(values: ArrayLike, rng: np.random.Generator, level: float = 0.95) -> Estimate:
+def mean_estimate(
+    values: ArrayLike,
+    rng: np.random.Generator,
+    level: float = 0.95,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+) -> Estimate:
     """Estimate a mean from values (runs, episodes), NaN where missing.
 
-    One run: the bootstrap over episodes. Several: Student's t on the variance of the two-way table.
+    One run: the bootstrap over episodes. Several: Student's t on the variance of the two-way table. The interval ends
+    where the values do, and has room for unlike episodes where all were alike.
+
+    Args:
+        values: the metric.
+        rng: where the resampling comes from.
+        level: how often the interval shall hold the truth.
+        bounds: between which all values lie; where they are infinite, alike episodes leave no room on that side.
+
+    >>> print(mean_estimate([[10.0] * 20], np.random.default_rng(0), bounds=(0.0, 10.0)))
+    10 [8.32, 10]
     """
     table = table_of(values)
     if len(table) < 2:
-        return bootstrap_estimate(table, lambda x: mean(x, axis=(-2, -1)), rng, level)
-    whole = filled(table)
-    return around(float(whole.mean()), spread(whole).half_width(level), table, level)
+        found = bootstrap_estimate(table, lambda x: mean(x, axis=(-2, -1)), rng, level)
+    else:
+        whole = filled(table)
+        found = around(float(whole.mean()), spread(whole).half_width(level), table, level)
+    return _with_room(found, table, bounds).clipped(*bounds)
+
+
+def _with_room(found: Estimate, table: Array, bounds: tuple[float, float]) -> Estimate:
+    """Return an estimate from alike values with room for as many unlike ones, at a bound, as their number allows."""
+    if table.size == 0 or np.nanmax(table) > np.nanmin(table):
+        return found
+    unlike = rate_estimate(0.0 * table, found.level).high
+    low, high = (
+        found.value + unlike * (end - found.value) if math.isfinite(end) else found.value for end in bounds
+    )
+    return found.widened((low, high))
 
 
 def rate_estimate(values: ArrayLike, level: float = 0.95) -> Estimate:
-    """Estimate a rate from values in [0, 1] (runs, episodes), NaN where missing, by Wilson's interval.
+    """Estimate a rate from values in [0, 1] (runs, episodes), NaN where missing.
 
-    With several runs, or values that are averages of outcomes, it is Wilson's with the effective number of
-    episodes, rate × (1 − rate) / variance (Kish's design effect), and Student's t for the normal quantile.
-    The variance is that of the table with one failed and one successful episode added, so that runs which all
-    succeed do not pretend to certainty.
+    Of the outcomes of one run it is Clopper and Pearson's interval, which holds the truth at least as often as it says.
+    With several runs, or values that are averages of outcomes, it is `rate_interval`. Its variance is that of the table
+    with one failed and one successful episode added, so that runs which all succeed do not pretend to certainty.
     """
     table = table_of(values)
     if table.size == 0:
         return nothing(level)
     whole = filled(table).clip(0, 1)
     outcomes = bool(np.isin(table[np.isfinite(table)], (0.0, 1.0)).all())
-    rate, count, quantile = float(whole.mean()), float(whole.shape[1]), float(stats.norm.ppf(0.5 + level / 2))
-    if len(table) > 1 or not outcomes:
-        stretched = padded(whole, 0.0, 1.0)
-        uncertainty, middle = spread(stretched), float(stretched.mean())
-        count = middle * (1 - middle) / uncertainty.variance
-        quantile = uncertainty.half_width(level) / np.sqrt(uncertainty.variance)
-        if outcomes:
-            count = min(count, whole.size)
-    low, high = wilson(rate, count, quantile)
-    return counted(rate, low, high, table, level)
+    rate, episodes = float(whole.mean()), whole.shape[1]
+    if len(table) == 1 and outcomes:
+        low, high = clopper_pearson(rate, episodes, level)
+        return counted(rate, float(low), float(high), table, level)
+    stretched = padded(whole, 0.0, 1.0)
+    most = whole.size if outcomes else np.inf
+    ends = rate_interval(rate, float(stretched.mean()), episodes, spread(stretched), level, most)
+    return counted(rate, *ends, table, level)
 
 
 def difference(
@@ -197,11 +236,13 @@ def difference(
 ) -> Difference:
     """Estimate the mean of ``first - second``, each (runs, episodes) over the same episode seeds.
 
-    The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005).
+    The interval is Student's t; for rates with half an episode of each outcome added (Agresti and Min, 2005), and not
+    narrower than `gain_interval` where runs and conditions agree in every episode on who did better. Where no episode
+    differs it has room for those that would, if ``span`` is finite.
     The p value is that of sign flips over episodes (for rates, McNemar's exact test) and, with several runs,
     no smaller than that of the t test. Where there are so few episodes that no data whatsoever would let the exact
-    test speak, it is the p value of the t test, which is below 1 - level where the interval leaves 0 out. Which of
-    the two is decided by numbers of episodes and comparisons, never by what was measured.
+    test speak, it is the p value of the interval, which is below 1 - level where that leaves 0 out. Which of the two
+    is decided by numbers of episodes and comparisons, never by what was measured.
 
     Args:
         first: values, NaN where missing.
@@ -228,18 +269,59 @@ def difference(
         half, span = np.sqrt(0.5 / conditions), 1.0
         whole = [padded(whole[0], -half, half), *(padded(table, 0.0, 0.0) for table in whole[1:])]
     uncertainty = spread(*whole)
-    width = uncertainty.half_width(level)
+    found = around(value, uncertainty.half_width(level), fewest, level)
+    if rate:
+        found = found.widened(gain_interval(profile, level))
+    elif not profile.any():
+        found = _with_room(found, profile[None], (-span, span))
     p_value, needed = _sign_flip(profile, rng), episodes_to_test(comparisons, level)
     if len(profile) < needed and uncertainty.variance > 0:  # else the t test knows nothing of luck
-        p_value = uncertainty.p_value(value)
+        p_value = max(uncertainty.p_value(value), _gain_p_value(profile) if rate else 0.0)
     elif len(fewest) > 1:
         p_value = max(p_value, uncertainty.p_value(value))
     return Difference(
-        estimate=around(value, width, fewest, level).clipped(-span, span),
+        estimate=found.clipped(-span, span),
         p_value=p_value,
         episodes=len(profile),
         needed=needed,
     )
+
+
+def gain_interval(profile: ArrayLike, level: float) -> tuple[float, float]:
+    """Return the interval of the share of episodes won less the share lost, from 1, 0 or -1 of each; else an empty one.
+
+    It puts the exact intervals of both shares together, which cannot both be large (MOVER; Zou and Donner, 2008). Where
+    twenty of twenty episodes end alike it allows for those that would not; Student's t knows little of them.
+
+    >>> low, high = gain_interval([0.0] * 20, 0.95)
+    >>> print(f"{low:.3f} {high:.3f}")
+    -0.168 0.168
+    """
+    episodes = np.asarray(profile, float)
+    if not np.isin(episodes, (-1.0, 0.0, 1.0)).all():
+        return math.inf, -math.inf
+    won, lost = shares = np.array([(episodes > 0).mean(), (episodes < 0).mean()])
+    low, high = clopper_pearson(shares, episodes.size, level)
+    # Of one episode the covariance of the two is -won * lost.
+    together = -np.sqrt(won * lost / ((1 - won) * (1 - lost))) if won * lost > 0 else 0.0
+
+    def apart(x: float, y: float) -> float:
+        return float(np.sqrt(x**2 + y**2 - 2 * together * x * y))
+
+    gain = float(won - lost)
+    return gain - apart(won - low[0], high[1] - lost), gain + apart(high[0] - won, lost - low[1])
+
+
+def _gain_p_value(profile: Array) -> float:
+    """Return the p value that `gain_interval` stands for: 1 less the level from which on it holds 0."""
+
+    def beyond(level: float) -> float:
+        low, high = gain_interval(profile, level)
+        return max(low, -high)
+
+    if math.isinf(beyond(0.0)):
+        return 0.0
+    return 1.0 - float(optimize.brentq(beyond, 0.0, 1 - 1e-12)) if beyond(0.0) > 0 else 1.0
 
 
 def episodes_to_test(comparisons: int = 1, level: float = 0.95) -> int:
@@ -275,7 +357,12 @@ def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, leve
     influence = table_of(np.where(both, (kept - ratio * base) / middle, np.nan))
     half = np.sqrt(0.5 / conditions.shape[1]) / middle if rate else 0.0
     width = spread(padded(filled(influence), -half, half) if rate else filled(influence)).half_width(level)
-    return counted(ratio, max(0.0, ratio - width) if rate else ratio - width, ratio + width, influence, level)
+    found = around(ratio, width, influence, level)
+    if not rate:
+        return found
+    gain = filled(table_of(np.where(both, kept - base, np.nan))).mean(0)
+    low, high = gain_interval(gain, level)
+    return found.widened((1 + low / middle, 1 + high / middle)).clipped(0.0, math.inf)
 
 
 def bootstrap_estimate(

@@ -3,10 +3,13 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
+import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, stats
 
+from sim2real.stats.estimate import difference, episodes_to_test
 from sim2real.stats.spread import degrees_of_freedom, filled, table_of
 
 MOST = 2**20
@@ -55,11 +58,19 @@ def variation(differences: ArrayLike) -> Variation:
 
 
 def power(
-    effect: float, of: Variation, *, runs: int, episodes: int, same_runs: bool = True, level: float = 0.95
+    effect: float,
+    of: Variation,
+    *,
+    runs: int,
+    episodes: int,
+    same_runs: bool = True,
+    rate: bool = False,
+    level: float = 0.95,
 ) -> float:
-    """Return the probability that the interval of `difference` leaves 0 out where the true difference is ``effect``.
+    """Return the probability that `difference` finds one where the true difference is ``effect``.
 
-    By the noncentral t distribution, for the wider of its two intervals.
+    That its interval leaves 0 out, by the noncentral t distribution for the wider of its two intervals; of one run's
+    outcomes that McNemar's exact test finds it, or the interval where episodes are too few for that.
 
     Args:
         effect: the true difference.
@@ -67,8 +78,11 @@ def power(
         runs: training runs, of each side.
         episodes: of each run.
         same_runs: the two sides are two conditions of the same runs; otherwise each has runs of its own.
+        rate: the values are 0 or 1.
         level: of the interval.
     """
+    if rate and runs == 1:
+        return _power_of_outcomes(abs(effect), of, episodes, level)
     between = of.runs**2 / runs if runs > 1 else 0.0
     common, rest = of.episodes**2 / episodes, of.rest**2 / (runs * episodes)
     variance = between + common + rest
@@ -89,12 +103,49 @@ def power(
     return found
 
 
+def _power_of_outcomes(effect: float, of: Variation, episodes: int, level: float) -> float:
+    """Return the probability that a difference of one run's rates is found, summed over what can happen.
+
+    The share of episodes that end differently is the one at which differences vary as is said.
+    """
+    variance = of.runs**2 + of.episodes**2 + of.rest**2
+    differing = max(effect, min(1.0, variance + effect**2))
+    # Beyond ten standard deviations there is nothing to add up.
+    middle, around = episodes * differing, 10 * math.sqrt(episodes * differing * (1 - differing)) + 1
+    counts = np.arange(max(0, math.floor(middle - around)), min(episodes, math.ceil(middle + around)) + 1)
+    if episodes < episodes_to_test(level=level):
+        lost = np.array([_most_lost(int(count), episodes, level) for count in counts])
+    else:
+        lost = stats.binom.ppf(0.5 - level / 2, counts, 0.5) - 1  # the most that McNemar's test allows
+    found = stats.binom.sf(counts - lost - 1, counts, min(1.0, (1 + effect / differing) / 2))
+    return float(stats.binom.pmf(counts, episodes, differing) @ found)
+
+
+@cache
+def _most_lost(count: int, episodes: int, level: float) -> int:
+    """Return how many of the episodes that end differently may be lost for the interval to leave 0 out, -1 if none."""
+
+    def apart(lost: int) -> bool:
+        table = np.repeat([1.0, -1.0, 0.0], [count - lost, lost, episodes - count])[None]
+        unused = np.random.default_rng(0)  # nothing is drawn for outcomes of one run
+        return difference(table, 0 * table, unused, same_runs=True, rate=True, level=level).apart
+
+    return max((lost for lost in range(count // 2 + 1) if apart(lost)), default=-1)
+
+
 def detectable_effect(
-    of: Variation, *, runs: int, episodes: int, same_runs: bool = True, at: float = 0.8, level: float = 0.95
+    of: Variation,
+    *,
+    runs: int,
+    episodes: int,
+    same_runs: bool = True,
+    rate: bool = False,
+    at: float = 0.8,
+    level: float = 0.95,
 ) -> float:
     """Return the smallest true difference that is found with a probability ``at``: the minimum detectable effect.
 
-    Arguments as for `power`; infinite for a single episode.
+    Arguments as for `power`; infinite for a single episode, and where no difference of rates is large enough.
 
     >>> round(detectable_effect(Variation(rest=1.0), runs=1, episodes=30), 2)
     0.53
@@ -103,27 +154,39 @@ def detectable_effect(
         return math.inf
 
     def short(effect: float) -> float:
-        return power(effect, of, runs=runs, episodes=episodes, same_runs=same_runs, level=level) - at
+        found = power(effect, of, runs=runs, episodes=episodes, same_runs=same_runs, rate=rate, level=level)
+        return found - at
 
-    high = math.sqrt((of.runs**2 + of.episodes**2 + of.rest**2) / episodes)
+    high = 1.0 if rate else math.sqrt((of.runs**2 + of.episodes**2 + of.rest**2) / episodes)
     while short(high) < 0:
+        if rate:
+            return math.inf
         high *= 2
     return float(optimize.brentq(short, 0.0, high, xtol=1e-6 * high))
 
 
 def episodes_needed(
-    effect: float, of: Variation, *, runs: int, same_runs: bool = True, at: float = 0.8, level: float = 0.95
+    effect: float,
+    of: Variation,
+    *,
+    runs: int,
+    same_runs: bool = True,
+    rate: bool = False,
+    at: float = 0.8,
+    level: float = 0.95,
 ) -> int | None:
     """Return how many episodes of each run find a difference with a probability ``at``, None if no number does.
 
     Arguments as for `power`: between a few training runs, no number of episodes finds what the runs themselves hide.
+    Of rates some larger numbers find less again, as an exact test has steps.
 
     >>> episodes_needed(0.5, Variation(rest=1.0), runs=1)
     34
     """
 
     def enough(episodes: int) -> bool:
-        return power(effect, of, runs=runs, episodes=episodes, same_runs=same_runs, level=level) >= at
+        found = power(effect, of, runs=runs, episodes=episodes, same_runs=same_runs, rate=rate, level=level)
+        return found >= at
 
     return _least(enough, 2)
 
@@ -139,7 +202,7 @@ def runs_needed(
 ) -> int | None:
     """Return how many training runs, from two on, find a difference with a probability ``at``, None if no number does.
 
-    Arguments as for `power`.
+    Arguments as for `power`, which is the same for rates.
     """
 
     def enough(runs: int) -> bool:

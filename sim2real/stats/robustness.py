@@ -16,7 +16,7 @@ from sim2real.stats.estimate import (
     nothing,
     rate_estimate,
 )
-from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, spread, table_of, wilson
+from sim2real.stats.spread import Spread, degrees_of_freedom, filled, padded, rate_interval, spread, table_of
 
 Array = NDArray[np.float64]
 
@@ -108,8 +108,8 @@ def improvement_probability(first: ArrayLike, second: ArrayLike, level: float = 
     """Estimate how often a run of ``first`` does better than one of ``second`` in the same episode; a tie is half.
 
     Averaged over columns, which are episodes, or conditions as in Agarwal et al. (2021), of the Mann-Whitney statistic
-    of all pairs of runs. The interval is Wilson's with the effective number of columns, as in `rate_estimate`, and both
-    sides' runs as well as the columns are drawn.
+    of all pairs of runs. The interval is that of a rate over the effective number of columns, as in `rate_estimate`;
+    both sides' runs as well as the columns are drawn.
 
     Args:
         first: values (runs, columns), NaN where missing.
@@ -132,10 +132,8 @@ def improvement_probability(first: ArrayLike, second: ArrayLike, level: float = 
     middle = float(ours.mean() + theirs.mean()) / 2
     # Both tables have the same columns; half of each one's leaves their difference with all of them.
     uncertainty = spread(ours - ours.mean(0) / 2, theirs.mean(0) / 2 - theirs)
-    quantile = uncertainty.half_width(level) / np.sqrt(uncertainty.variance)
-    rate = float(filled(tables[0]).mean())
-    low, high = wilson(rate, middle * (1 - middle) / uncertainty.variance, quantile)
-    return counted(rate, low, high, fewest, level)
+    rate, columns = float(filled(tables[0]).mean()), fewest.shape[1]
+    return counted(rate, *rate_interval(rate, middle, columns, uncertainty, level), fewest, level)
 
 
 def generalisation_gap(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Perturbation
-from sim2real.stats import Estimate, Psychometric, look, looks, many, spent, whatever_lost
+from sim2real.stats import Estimate, Psychometric, look, looks, many, whatever_lost
 from sim2real.study.backends import opened
 from sim2real.study.rollout import Row
 from sim2real.study.runner import run
@@ -85,7 +85,6 @@ def run_until(
         raise Sim2RealError(f"The half width of an interval must be positive, not {half_width}.")
     folder = Path(out) if out is not None else Path("runs", study.name)
     sizes = looks(FIRST, study.episodes)
-    level = spent(0.95)
     found: dict[tuple[str, str], Measured] = {}
     counts = {(policy, condition): 0 for policy in study.policies for condition in study.conditions}
     with opened(executor, workers, folder) as (place, at_once):
@@ -102,9 +101,8 @@ def run_until(
             rate = bool(known.size and np.isin(known, (0.0, 1.0)).all())
             for (policy, condition), count in counts.items():
                 if count == size:
-                    one, narrow = _look(
-                        values[policy, condition], half_width, study.seed, met=met, rate=rate, level=level
-                    )
+                    table = values[policy, condition]
+                    one, narrow = _look(table, half_width, study.seed, met=met, rate=rate)
                     found[policy, condition] = Measured(
                         policy=policy, condition=condition, episodes=count, estimate=one, reached=narrow
                     )
@@ -114,12 +112,12 @@ def run_until(
 
 
 def _look(
-    values: Array, half_width: float, seed: int, *, met: Sequence[float], rate: bool, level: float
+    values: Array, half_width: float, seed: int, *, met: Sequence[float], rate: bool
 ) -> tuple[Estimate, bool]:
     """Return what is known of a cell whatever its lost episodes would have been, and whether that is enough to stop."""
 
     def found(table: Array) -> tuple[Estimate, bool]:
-        return look(table, half_width, np.random.default_rng(seed), met=met, rate=rate, level=level)
+        return look(table, half_width, np.random.default_rng(seed), met=met, rate=rate)
 
     (known, narrow), gone = found(values), np.isnan(values)
     if not (lost := int(gone.sum())):

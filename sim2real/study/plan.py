@@ -104,10 +104,11 @@ def plan(
     episode_s = float(np.median(seconds))
     values = measured(study, [*recorded, *rows])
     source = "records" if recorded else f"{len(seconds)} episodes played now"
+    rate = all(np.isin(some[np.isfinite(some)], (0.0, 1.0)).all() for some in values.values())
     compared = (
         [("a condition with nominal", "spread assumed", Variation(rest=math.sqrt(2) * spread), True)]
         if spread
-        else [(what, source, of, same) for what, of, same in _variations(study, values)]
+        else [(what, source, of, same) for what, of, same in _variations(study, values, rate)]
     )
     return Plan(
         trials=len(trials),
@@ -115,18 +116,20 @@ def plan(
         episode_s=episode_s,
         wall_s=missing * episode_s / workers,
         memory_mb=memory_mb * workers,
-        comparisons=tuple(_comparison(study, *one, effect) for one in compared),
+        comparisons=tuple(_comparison(study, *one, rate, effect) for one in compared),
     )
 
 
 def _comparison(
-    study: Study, what: str, source: str, of: Variation, same_runs: bool, effect: float | None
+    study: Study, what: str, source: str, of: Variation, same_runs: bool, rate: bool, effect: float | None
 ) -> Comparison:
     """Return what it takes to find a difference that varies like this."""
     runs = min(len(files) for files in study.policies.values())
     family = max(1, len(study.conditions) - 1) if same_runs else 1
     detectable, among_all = (
-        detectable_effect(of, runs=runs, episodes=study.episodes, same_runs=same_runs, level=1 - 0.05 / many)
+        detectable_effect(
+            of, runs=runs, episodes=study.episodes, same_runs=same_runs, rate=rate, level=1 - 0.05 / many
+        )
         for many in (1, family)
     )
     return Comparison(
@@ -134,7 +137,7 @@ def _comparison(
         source=source,
         detectable=detectable,
         among_all=among_all,
-        episodes=episodes_needed(effect, of, runs=runs, same_runs=same_runs) if effect else None,
+        episodes=episodes_needed(effect, of, runs=runs, same_runs=same_runs, rate=rate) if effect else None,
         runs=runs_needed(effect, of, episodes=study.episodes, same_runs=same_runs)
         if effect and runs > 1
         else None,
@@ -142,7 +145,9 @@ def _comparison(
     )
 
 
-def _variations(study: Study, values: dict[tuple[str, str], Array]) -> list[tuple[str, Variation, bool]]:
+def _variations(
+    study: Study, values: dict[tuple[str, str], Array], rate: bool
+) -> list[tuple[str, Variation, bool]]:
     """Return what is compared, the median of how its differences vary, and whether both sides have the same runs."""
     within = [
         values[policy, label] - values[policy, NOMINAL]
@@ -156,7 +161,6 @@ def _variations(study: Study, values: dict[tuple[str, str], Array]) -> list[tupl
             a, b = values[first, label], values[second, label]
             shared = min(len(a), len(b))
             between.append(a[:shared] - b[:shared])
-    rate = all(np.isin(some[np.isfinite(some)], (0.0, 1.0)).all() for some in values.values())
     found = []
     for what, tables, same in (("a condition with nominal", within, True), ("two policies", between, False)):
         known = [one for table in tables if (one := _variation(table, rate)) is not None]

@@ -156,7 +156,7 @@ def test_methods_tell_what_was_done(made, tmp_path, runs, metric):
         encoding="utf-8"
     )
     methods = Page(text[text.index('<h2 id="methods">') : text.index('<dl class="commands">')]).text
-    assert ("Wilson" in methods) == (metric == "success")
+    assert ("Clopper" in methods) == ("Wilson" in methods) == (metric == "success")
     assert ("McNemar" in methods) == (metric == "success" and runs == 1)
     assert ("Student’s t interval on" in methods) == (metric == "distance_m" and runs == 3)
     assert ("not of the method that trained it" in methods) == (runs == 1)

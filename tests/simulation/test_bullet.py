@@ -4,8 +4,11 @@ import math
 import subprocess
 import sys
 
+import gymnasium as gym
 import numpy as np
 import pytest
+
+from sim2real import policies
 
 DT = 0.005
 
@@ -278,3 +281,21 @@ def test_nothing_is_printed():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout + shown.stderr == ""
+
+
+def test_bouncing_ground_does_not_throw_what_stands_on_it():
+    """Motors that hold a robot up are no speed that the ground gives back: its feet stay down, as cheaply."""
+    env = gym.make("sim2real:sim2real/Stand-v0", disable_env_checker=True)
+    sim, policy = env.unwrapped.sim, policies.scripted(policies.balance).bind(env)
+    spent_j = []
+    for restitution in (0.0, 0.5):
+        env.unwrapped.parameters.set("ground.restitution", restitution)
+        observation, _ = env.reset(seed=0)
+        down = 0
+        for _ in range(100):
+            observation, *_ = env.step(policy(observation))
+            down += len({link for link, _ in sim.ground_contacts}) == 2
+        assert down > 90
+        spent_j.append(sim.energy_j)
+    env.close()
+    assert spent_j[1] < 1.5 * spent_j[0]

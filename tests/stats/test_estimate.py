@@ -16,6 +16,7 @@ from sim2real.stats import (
     rate_estimate,
     retention,
 )
+from sim2real.stats.estimate import gain_interval
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=12)
 NUMBERS = st.floats(-1e3, 1e3) | st.just(np.nan)
@@ -55,11 +56,11 @@ def test_rate_interval_lies_between_zero_and_one(values):
 
 @laws
 @given(hnp.arrays(float, (1, 20), elements=st.sampled_from([0.0, 1.0])), st.sampled_from([0.8, 0.95, 0.99]))
-def test_one_run_is_wilson(values, level):
-    """With one run a rate's interval is Wilson's, as scipy computes it."""
-    interval = stats.binomtest(int(values.sum()), values.size).proportion_ci(level, "wilson")
+def test_one_run_is_clopper_pearson(values, level):
+    """With one run a rate's interval is Clopper and Pearson's, as scipy computes it."""
+    interval = stats.binomtest(int(values.sum()), values.size).proportion_ci(level, "exact")
     estimate = rate_estimate(values, level)
-    assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high), abs=1e-12)
+    assert (estimate.low, estimate.high) == pytest.approx((interval.low, interval.high), abs=1e-9)
 
 
 @laws
@@ -157,6 +158,16 @@ def test_the_test_that_counts_is_one_that_can_speak(episodes, comparisons, runs,
             assert comparisons * one.p_value < 0.05 or runs > 1
 
 
+@laws
+@given(RATES, st.sampled_from([2, 60]), st.booleans())
+def test_few_outcomes_are_judged_by_the_interval(values, comparisons, same_runs):
+    """Of rates too, with fewer episodes than an exact test takes, p < 0.05 where the interval has no 0."""
+    a, b = values[: len(values) // 2 + 1], values[-(len(values) // 2 + 1) :]
+    one = difference(a, b, rng(), same_runs=same_runs, rate=True, comparisons=comparisons)
+    if one.episodes < one.needed:
+        assert one.significant() == one.apart == one.shown()
+
+
 def test_equal_differences_tell_nothing_of_luck():
     """A few differences that are all the same have no t test: p is that of as many coins."""
     one = difference(np.full((1, 4), 3.0), np.zeros((1, 4)), rng(), same_runs=True)
@@ -164,14 +175,18 @@ def test_equal_differences_tell_nothing_of_luck():
 
 
 def test_means_of_rates_do_not_pretend_to_certainty():
-    """A policy that wins all conditions of a few episodes has an interval, narrower the more conditions there are."""
-    widths = []
-    for conditions in (1, 4, 16):
-        one = difference(
-            np.ones((1, 4)), np.zeros((1, 4)), rng(), same_runs=True, rate=True, conditions=conditions
+    """Who wins most of many conditions has an interval, narrower the more there are; who wins all, that of one."""
+    most, widths = np.array([[1.0, 1.0, 1.0, 0.75]]), []
+    for conditions in (4, 16, 64):
+        all_won, most_won = (
+            difference(
+                won, np.zeros((1, 4)), rng(), same_runs=True, rate=True, conditions=conditions
+            ).estimate
+            for won in (np.ones((1, 4)), most)
         )
-        widths.append(one.estimate.high - one.estimate.low)
-        assert one.estimate.high == 1.0
+        widths.append(most_won.high - most_won.low)
+        assert all_won.high == 1.0
+        assert all_won.low == gain_interval(np.ones(4), 0.95)[0] < 0.5
     assert widths[0] > widths[1] > widths[2] > 0
 
 

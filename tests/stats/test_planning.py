@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from enumeration import Tables
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -9,6 +10,7 @@ from scipy import stats
 from sim2real.stats import (
     Variation,
     detectable_effect,
+    difference,
     episodes_needed,
     power,
     runs_needed,
@@ -63,6 +65,33 @@ def test_one_run_is_the_textbooks_paired_t_test():
     of, n, effect = Variation(rest=2.0), 25, 1.0
     expected = stats.nct.sf(stats.t.ppf(0.975, n - 1), n - 1, effect / 2.0 * math.sqrt(n))
     assert power(effect, of, runs=1, episodes=n) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("episodes", [5, 10, 20, 40])
+@pytest.mark.parametrize("std", [0.2, 0.5])
+def test_four_of_five_studies_find_the_detectable_difference_of_rates(episodes, std):
+    """Counted over all that one run's outcomes can be, `difference` shows the detectable effect in 80 % and no more."""
+    effect = detectable_effect(Variation(rest=std), runs=1, episodes=episodes, rate=True)
+    differing = max(effect, min(1.0, std**2 + effect**2))
+    chances = np.array([(differing - effect) / 2, 1 - differing, (differing + effect) / 2])
+    tables = Tables.of([[-1], [0], [1]], episodes)
+    rng = np.random.default_rng(0)
+    all_found = [
+        difference(table, 0 * table, rng, same_runs=True, rate=True)
+        for table in (np.repeat(tables.kinds, count, axis=0).T for count in tables.counts)
+    ]
+    shown = [one.shown() and one.estimate.value > 0 for one in all_found]
+    assert tables.likely(chances)[shown].sum() == pytest.approx(0.8, abs=1e-3)
+
+
+def test_needed_episodes_find_a_difference_of_rates():
+    """With the episodes needed an exact test finds the effect, with one less it does not; no one finds more than 1."""
+    of = Variation(rest=0.4)
+    needed = episodes_needed(0.2, of, runs=1, rate=True)
+    assert power(0.2, of, runs=1, episodes=needed, rate=True) >= 0.8
+    assert power(0.2, of, runs=1, episodes=needed - 1, rate=True) < 0.8
+    assert needed > episodes_needed(0.2, of, runs=1)
+    assert detectable_effect(of, runs=1, episodes=3, rate=True) == math.inf
 
 
 def test_what_varies_is_found_again():

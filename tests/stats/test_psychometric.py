@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim2real.stats import Psychometric, look, looks, rate_estimate, spent
+from sim2real.stats import Psychometric, look, looks, mean_estimate, rate_estimate, spent
 from sim2real.stats.stopping import GROWTH
 
 LADDER = tuple(np.linspace(0, 1, 21).tolist())
@@ -91,7 +91,7 @@ def test_looks_grow_by_a_share_up_to_the_most(least, most):
     assert found[0] == min(least, most)
     assert found[-1] == most
     assert all(a < b < GROWTH * a + 1 for a, b in zip(found[:-1], found[1:], strict=True))
-    assert 0.95 < spent(0.95) < 1
+    assert 0.95 < spent(0.95, rate=True) < spent(0.95) < 1
 
 
 def test_alike_episodes_are_no_certainty_where_others_failed():
@@ -114,11 +114,14 @@ def test_alike_episodes_are_no_certainty_where_others_failed():
 def test_doubt_only_widens():
     """The interval of a look holds the plain one, and is that of a rate whatever else was met."""
     for values in (np.ones((1, 40)), np.r_[np.ones(30), np.zeros(4)][None], np.ones((3, 40))):
-        plain = rate_estimate(values)
-        found, enough = look(values, 0.08, np.random.default_rng(0), rate=True)
-        assert found.low <= plain.low <= plain.value <= plain.high <= found.high
-        assert found == look(values, 0.08, np.random.default_rng(0), met=(0.3, 0.5), rate=True)[0]
+        found, enough = look(values, 0.08, np.random.default_rng(0), met=(0.3, 0.5), rate=True)
+        higher = rate_estimate(values, spent(0.95, rate=True))
+        assert (found.low, found.high, found.level) == (higher.low, higher.high, 0.95)
         assert enough == (found.high - found.low <= 0.16)
+        plain = mean_estimate(values, np.random.default_rng(0))
+        found, _ = look(values, 0.08, np.random.default_rng(0), met=(0.3, 0.5))
+        assert found.low < plain.low <= plain.value <= plain.high <= found.high
+        assert found.level == plain.level
     empty, enough = look(np.full((1, 3), np.nan), 1.0, np.random.default_rng(0), met=(0.0, 1.0))
     assert empty.n_episodes == 0
     assert not enough

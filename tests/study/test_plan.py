@@ -51,7 +51,7 @@ def test_an_assumed_spread_is_the_formula(tmp_path, here):
     """With a spread assumed, the detectable effect is that of two such values that have nothing in common."""
     (found,) = plan(study(), tmp_path, spread=0.3).comparisons
     of = Variation(rest=0.3 * np.sqrt(2))
-    assert found.detectable == pytest.approx(detectable_effect(of, runs=1, episodes=30))
+    assert found.detectable == pytest.approx(detectable_effect(of, runs=1, episodes=30, rate=True))
     assert found.among_all == found.detectable  # one condition: nothing to adjust for
 
 
