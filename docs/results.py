@@ -285,7 +285,7 @@ def run(result: Result, folder: Path, policy: Path | None, workers: int | None, 
         folder: where.
         policy: Unitree's.
         workers: how many processes, None for one per core.
-        tiny: two episodes, one training run, few steps and points.
+        tiny: an episode of each, one training run, few steps and points.
 
     Raises:
         Sim2RealError: If a command fails.
@@ -338,10 +338,10 @@ def _fewer(words: Sequence[str]) -> list[str]:
     """Return the arguments of a command so that it takes a minute at most."""
     if "studies/halfcheetah_delay.py" in words:
         return list(words)  # takes no number of episodes
-    few = {"run": ["episodes=2"], "train": ["steps=2000", "--seed", "0"], "search": ["points=8"]}
+    few = {"run": ["episodes=1"], "train": ["steps=2000", "--seed", "0"], "search": ["points=8"]}
     few["sensitivity"] = ["points=64"]
     given = {word.partition("=")[0] for word in few.get(words[0], ())}
-    kept = ["2" if word.isdecimal() else word for word in words if word.partition("=")[0] not in given]
+    kept = ["1" if word.isdecimal() else word for word in words if word.partition("=")[0] not in given]
     kept = [word.replace("-seed*", "-seed0") for word in kept]
     return [*kept, *few.get(words[0], ())]
 
