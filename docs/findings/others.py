@@ -194,11 +194,14 @@ def halfcheetah_delay(folder: Path) -> Numbers:
 
 
 AXES = {
-    "ground.friction": "friction of the ground, 0.2 to 1",
-    "*.mass": "mass of all links, × 0.7 to 1.4",
-    "*.strength": "motor strength, × 0.7 to 1.2",
-    "*.viscous_friction": "damping of the joints, × 0.5 to 2",
+    "delay observation": ("observations late", "0 to 2 steps", "by {} steps"),
+    "observation": ("noise on all sensors", "up to 0.03", "{} × 0.03"),
+    "ground.friction": ("friction of the ground", "0.2 to 1", "{}"),
+    "*.mass": ("mass of all links", "× 0.7 to 1.4", "× {}"),
+    "*.strength": ("motor strength", "× 0.7 to 1.2", "× {}"),
+    "*.viscous_friction": ("damping of the joints", "× 0.5 to 2", "× {}"),
 }
+"""What the perturbations of `studies/failures.py` are called, how far they reach, and how an amount is written."""
 
 
 def failures(folder: Path) -> Numbers:
@@ -206,11 +209,11 @@ def failures(folder: Path) -> Numbers:
     search = json.loads((folder / "search.json").read_text(encoding="utf-8"))
     found = json.loads((folder / "sensitivity.json").read_text(encoding="utf-8"))
     (indices,) = (metrics["return"] for metrics in found["policies"].values())
-    units = {axis["name"]: axis["unit"] for axis in search["region"]}
 
     def amounts(which: str) -> str:
         told = search[which]["amounts"]
-        return ", ".join(f"{name} {_amount(value, units[name])}" for name, value in told.items())
+        said = ((*_axis(name), words.number(value)) for name, value in told.items())
+        return ", ".join(f"{what} {amount.format(value)}" for what, _, amount, value in said)
 
     def row(what: str, which: str, amount: str) -> list[str]:
         score = search["nominal"] if which == "nominal" else search[which]["score"]
@@ -218,7 +221,7 @@ def failures(folder: Path) -> Numbers:
 
     ordered = sorted(indices["total"], key=lambda name: -indices["total"][name]["value"])
     rows = [
-        [_axis(name), *(_interval(indices[kind][name]) for kind in ("first", "total"))] for name in ordered
+        [_ranged(name), *(_interval(indices[kind][name]) for kind in ("first", "total"))] for name in ordered
     ]
     pair = max(indices["pairs"], key=lambda one: one["value"]) if indices["pairs"] else None
     modes = [
@@ -250,19 +253,19 @@ def failures(folder: Path) -> Numbers:
         "modes": block("way of failing | episodes | share", modes),
         "rows": f"{indices['rows']}",
         "shares": block("perturbation | alone | with others", rows),
-        "pair": " and ".join(map(_axis, pair["between"])) if pair else "none",
+        "pair": " and ".join(_axis(name)[0] for name in pair["between"]) if pair else "none",
         "pair_share": _interval(pair) if pair else "–",
     }
 
 
-def _amount(value: float, unit: str) -> str:
-    return (
-        f"strength {words.number(value)}" if unit == "strength" else f"{words.number(value)} {unit}".rstrip()
-    )
+def _axis(name: str) -> tuple[str, str, str]:
+    """Return name, reach and amount of a perturbation of the region."""
+    return next(told for part, told in AXES.items() if part in name)
 
 
-def _axis(name: str) -> str:
-    return next((text for key, text in AXES.items() if name.endswith(key)), name)
+def _ranged(name: str) -> str:
+    what, reach, _ = _axis(name)
+    return f"{what}, {reach}"
 
 
 def _interval(one: dict[str, float]) -> str:
