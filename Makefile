@@ -5,7 +5,7 @@ READY  := $(VENV)/.ready
 PAGES  := $(VENV)/.pages
 
 .DEFAULT_GOAL := help
-.PHONY: help study test check slow benchmark docs wheel clean
+.PHONY: help study results test check slow benchmark docs wheel clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -19,6 +19,9 @@ study: $(READY)  ## Install, study a robot that stands, hands and walkers that w
 	$(RUN)sim2real run studies/quickstart.py
 	$(RUN)sim2real run studies/grasping.py episodes=3
 	$(RUN)sim2real run studies/locomotion.py episodes=2
+
+results: $(READY)  ## Run what the pages quote, or STUDY=NAME of it, and write it into them; WORKERS=N, POLICY=motion.pt
+	$(RUN)python docs/results.py $(STUDY) $(if $(POLICY),--policy $(POLICY)) $(if $(WORKERS),--workers $(WORKERS))
 
 test: $(READY)  ## Run the tests
 	$(RUN)python -m pytest

@@ -99,12 +99,9 @@ def expert(task: str = "Grasp", episodes: int = 10, seed: int = 0) -> Study:
     }
     if task != "Reach":
         conditions |= {
-            **{f"object of {kg:g} kg": [set_to("parameter:object.mass", kg)] for kg in (1.0, 2.0, 3.0, 4.0)},
-            **{
-                f"object's friction {mu}": [set_to("parameter:object.friction", mu)]
-                for mu in (0.2, 0.1, 0.05)
-            },
-            **{f"object x {f}": [set_to("parameter:object.size", f)] for f in (0.75, 1.5, 1.75)},
+            **{f"mass {kg:g} kg": [set_to("parameter:object.mass", kg)] for kg in (1.0, 2.0, 3.0, 4.0)},
+            **{f"friction {mu}": [set_to("parameter:object.friction", mu)] for mu in (0.2, 0.1, 0.05)},
+            **{f"size x {f}": [set_to("parameter:object.size", f)] for f in (0.75, 1.5, 1.75)},
             **{
                 f"pose {mm} mm off": [set_to("parameter:pose_estimate.offset_x", mm / 1e3)]
                 for mm in (20, 40, 60)

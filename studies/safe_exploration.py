@@ -41,41 +41,47 @@ BEYOND = {
     **{f"encoder offset {x:g}": [set_to("parameter:*.encoder_offset", x)] for x in (0.02, 0.05, 0.1)},
 }  # fmt: skip
 
-explorer = policies.scripted(policies.random, seen=())
 
-study = Study(
-    name="safe-exploration",
-    question="How much of what random exploration does to a robot do shields prevent, and where does that end?",
-    env="sim2real:sim2real/Walk-v0",
-    policies={
-        "random": explorer,
-        "random, joint barrier": explorer.behind(*CLOSED_FORM),
-        "random, barrier programme": explorer.behind(BarrierProgramme()),
-        "random, kept upright": explorer.behind(*UPRIGHT),
-    },
-    conditions=BEYOND,
-    constraints=LIMITS,
-    metric="safe_share",
-    competent=0.0,
-    episodes=20,
-)
+def study(episodes: int = 20, seed: int = 0) -> Study:
+    """Build the study of random exploration, with and without shields."""
+    explorer = policies.scripted(policies.random, seen=())
+    return Study(
+        name="safe-exploration",
+        question="How much of what random exploration does to a robot do shields prevent, and where does that end?",
+        env="sim2real:sim2real/Walk-v0",
+        policies={
+            "random": explorer,
+            "random, joint barrier": explorer.behind(*CLOSED_FORM),
+            "random, barrier programme": explorer.behind(BarrierProgramme()),
+            "random, kept upright": explorer.behind(*UPRIGHT),
+        },
+        conditions=BEYOND,
+        constraints=LIMITS,
+        metric="safe_share",
+        competent=0.0,
+        episodes=episodes,
+        seed=seed,
+    )
 
-balance = policies.scripted(policies.balance)
 
-price = Study(
-    name="price-of-safety",
-    question="What do shields cost a controller that stands, in the nominal world and in others?",
-    env="sim2real:sim2real/Stand-v0",
-    policies={
-        "balance": balance,
-        "balance, joint barrier": balance.behind(*CLOSED_FORM),
-        "balance, barrier programme": balance.behind(BarrierProgramme()),
-        "balance, recovery": balance.behind(Recovery()),
-    },
-    conditions={
-        **{label: BEYOND[label] for label in ("payload 15 kg", "gains × 0.7", "actuator latency 20 ms")},
-        **{f"shoves of {n} N": [set_to("parameter:torso.force_x", n)] for n in (10, 20, 30)},
-    },
-    constraints=(*LIMITS, torso_tilt(0.3)),
-    episodes=20,
-)
+def price(episodes: int = 20, seed: int = 0) -> Study:
+    """Build the study of a controller that stands, with and without shields."""
+    balance = policies.scripted(policies.balance)
+    return Study(
+        name="price-of-safety",
+        question="What do shields cost a controller that stands, in the nominal world and in others?",
+        env="sim2real:sim2real/Stand-v0",
+        policies={
+            "balance": balance,
+            "balance, joint barrier": balance.behind(*CLOSED_FORM),
+            "balance, barrier programme": balance.behind(BarrierProgramme()),
+            "balance, recovery": balance.behind(Recovery()),
+        },
+        conditions={
+            **{label: BEYOND[label] for label in ("payload 15 kg", "gains × 0.7", "actuator latency 20 ms")},
+            **{f"shoves of {n} N": [set_to("parameter:torso.force_x", n)] for n in (10, 20, 30)},
+        },
+        constraints=(*LIMITS, torso_tilt(0.3)),
+        episodes=episodes,
+        seed=seed,
+    )

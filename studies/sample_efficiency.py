@@ -32,14 +32,14 @@ CURRICULA = {
 KINDS = (*WIDTHS, *CURRICULA)
 
 
-def training(how: str = "width 1") -> Training:
+def training(how: str = "width 1", steps: int = STEPS) -> Training:
     """Build the training of one kind."""
     if how not in KINDS:
         raise Sim2RealError(f"There is no '{how}' here.{nearest(how, KINDS)}")
     hands = load_module(HERE / "training" / "hands.py")
     width = WIDTHS.get(how, 1.0)
     ranges = tuple(p.at(width) for p in hands.push_randomised().perturbations)
-    nominal = hands.push(STEPS)
+    nominal = hands.push(steps)
     return replace(
         nominal,
         name=name(how),
