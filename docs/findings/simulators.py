@@ -26,7 +26,7 @@ def _both(told: Told, policy: str = "") -> Numbers:
         "most": f"{apart * episodes:.0f}",
         "of": f"{episodes}",
         "smallest_p": words.number(min(pair.change.p_value for pair in pairs)),
-        "open": words.number(max(max(-p.change.estimate.low, p.change.estimate.high) for p in pairs), True),
+        "open": f"{100 * max(max(-p.change.estimate.low, p.change.estimate.high) for p in pairs):.0f} points",
         "tau": f"{tau.value:.2f} {words.between(tau)}",
         "here_first": f"“{first.here}”" if first.here else "nothing",
         "there_first": f"“{first.there}”" if first.there else "nothing",
@@ -71,16 +71,16 @@ def cross_simulator(folder: Path) -> Numbers:
     def twice(metric: str, label: str) -> list[str]:
         return [told.value(metric, one) for one in (label, _there_too(label))]
 
-    far = [
-        abs(pairs[one].there.value / pairs[one].here.value - 1) for one in both if "restitution" not in one
-    ]
+    far = {label: abs(pairs[label].there.value / pairs[label].here.value - 1) for label in both}
+    beyond = [f"{label} ({words.number(one, True)})" for label, one in far.items() if one > ALIKE]
     return (
         told.size
         | _both(told)
         | {
             "edges": _edges(told),
             "succeed": f"{len(both)}",
-            "furthest": words.number(max(far, default=np.nan), True),
+            "alike": words.number(ALIKE, True),
+            "beyond": ", ".join(beyond) or "nothing",
             "distances": block(["", *ENGINES, "difference"], compared),
             "tick_here": told.value("distance_m", "physics at 1 ms"),
             "tick_there": told.value("distance_m", _there_too("physics at 1 ms")),
@@ -110,6 +110,8 @@ def cross_simulator(folder: Path) -> Numbers:
         }
     )
 
+
+ALIKE = 0.05  # two simulators that differ by less are said to agree
 
 DISTANCES = (
     NOMINAL, "friction 0.3", "friction 0.15", "payload 5 kg", "payload 10 kg", "motors at 80%",

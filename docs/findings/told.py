@@ -109,8 +109,14 @@ class Told:
         """Say how a policy differs from another over what is held out for both."""
         found = self.compared(first, second)
         if found is None:
-            return {"change": "–", "p": "–", "worlds": "0"}
+            return {
+                "verdict": f"{first} and {second} cannot be compared",
+                "change": "–",
+                "p": "–",
+                "worlds": "0",
+            }
         return {
+            "verdict": words.verdict(found),
             "change": words.change(found.held_out, self.rate),
             "p": words.probability(found.held_out.p_value),
             "worlds": f"{found.conditions}",

@@ -138,21 +138,33 @@ def catalogue(folder: Path) -> Numbers:
             ends = [side.held for side in found]
             sound.append(f"{name} ({' and '.join(ends)})" if ends else name)
     head = "perturbation | holds at | breaks at | succeed there | fall there | mean velocity"
+    broken_at = [
+        side.labels[side.reach.broken]
+        for name, found in drawn.items()
+        for side in found
+        if side.reach.broken is not None and name not in NUMERICS
+    ]
     kinds = len([name for name in names if name not in NUMERICS])
     return told.size | {
         "kinds": f"{kinds}",
         "sound_count": f"{len(sound)}",
-        "usual": block([*head, "usual"], usual),
+        "usual": block(f"{head} | usual", usual),
         "beyond": block(head, beyond),
         "sound": f"{'; '.join(sound)}.\n",
         "silent": f"{'; '.join(silent) or 'none'}",
         "numerics": block(head, numerics),
+        "breaks": f"{len(broken_at)}",
+        "fall": f"{sum(_mostly_falls(told, label) for label in broken_at)}",
         "gravity_noise": told.done("gravity noise 1"),
         "gravity_bias": told.done("gravity bias 2"),
         "late": told.done("latency 3"),
         "jitter": told.done("jitter 3"),
         "lost": told.done("lost commands 3"),
     }
+
+
+def _mostly_falls(told: Told, label: str) -> bool:
+    return bool(np.nanmean(told.table.ended_early(told.first, label)) > 0.5)
 
 
 def _kind(told: Told, side: Side) -> list[str]:
