@@ -67,7 +67,9 @@ def test_a_mirrored_robot_moves_as_the_mirror_image(seed):
         for name in ("joint_noise", "velocity_noise"):
             env.unwrapped.parameters.set(f"initial.{name}", 0.0)
         env.reset(seed=0)
-        sim = env.unwrapped.sim  # in the air: a foot that lands a tick later makes more of an asymmetry than it is
+        sim = (
+            env.unwrapped.sim
+        )  # in the air: a foot that lands a tick later makes more of an asymmetry than it is
         sim.engine.set_state((0.0, 0.0, 2.0), (0.0, 0.0, 0.0, 1.0), sim.default_pose.tolist())
     rng = np.random.default_rng(seed)
     clock = np.arange(seen.index.size)[here.read - 4 : here.read]  # both see the same time
