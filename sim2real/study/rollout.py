@@ -26,6 +26,7 @@ from sim2real.study.files import check_unchanged
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
 from sim2real.wrappers import Constrained, Perturbed, Shielded
+from sim2real.wrappers.checked import checked, number
 from sim2real.wrappers.perturbed import control_period_s, layers
 
 Row = dict[str, Any]
@@ -33,6 +34,10 @@ Env = gym.Env[Any, Any]
 Frames = list[NDArray[np.uint8]]
 
 FRAMES_PER_SECOND = 15
+AT_ONCE = 1000
+"""Actions that are looked at together."""
+ROUNDING = 2.0**-23
+"""Between a limit and what float32 makes of it, as a share."""
 ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 
 
@@ -67,7 +72,9 @@ def make(place: Where, **extra: Any) -> Env:
     try:
         return gym.make(place.env, disable_env_checker=True, **(dict(place.env_kwargs) | extra))
     except (gym.error.Error, ImportError, TypeError, ValueError) as error:
-        raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}") from error
+        unknown = isinstance(error, gym.error.UnregisteredEnv) and ":" not in place.env
+        hint = f" An id with the module that registers it, 'module:{place.env}', is found in every process." * unknown
+        raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}{hint}") from error
 
 
 def dress(
@@ -201,7 +208,8 @@ def episode(
     total = cost = 0.0
     length = violations = interventions = safe = 0
     terminated = truncated = False
-    observation, info = env.reset(seed=seed)
+    world, outside = checked(env), Outside(getattr(policy, "action_space", env.action_space))
+    observation, info = world.reset(seed=seed)
     policy.reset(seed=seed)
     drawn = info.get("parameters", {})
     digest.update(_bytes(observation))
@@ -209,12 +217,13 @@ def episode(
         if frames is not None and length % stride == 0:
             frames.append(np.asarray(env.render()))
         action = policy(observation)
-        observation, reward, terminated, truncated, info = env.step(action)
-        reward = float(reward)
+        outside.see(action)
+        observation, reward, terminated, truncated, info = world.step(action)
         total += reward
         length += 1
         digest.update(_bytes(action) + _bytes(observation) + _DOUBLE(reward))
-        cost += info.get("cost", 0.0)
+        if "cost" in info:
+            cost += number(info["cost"], "cost")
         violations += info.get("violations", 0)
         interventions += info.get("intervened", False)
         safe += not info.get("violations", 0)
@@ -230,14 +239,53 @@ def episode(
         "length": length,
         "duration_s": length * period_s if period_s else None,
         "success": success if success is None else int(success),
-        "termination": info.get("termination", "terminated" if terminated else ""),
-        "cost": float(cost),
+        "termination": str(info.get("termination", "terminated" if terminated else "")),
+        "cost": cost,
         "violations": int(violations),
         "interventions": int(interventions),
-        "metrics": canonical(_metrics(info, safe / length)),
+        "metrics": canonical(_metrics(info, safe / length) | outside.told(length)),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
     }
+
+
+class Outside:
+    """Counts the actions of an episode that lie outside a box, as the policy makes them; in other spaces none can.
+
+    Args:
+        space: of the actions.
+    """
+
+    def __init__(self, space: Any) -> None:
+        self._space = space if isinstance(space, gym.spaces.Box) else None
+        self._seen: list[Any] = []
+        self._steps, self._most = 0, 0.0
+
+    def see(self, action: Any) -> None:
+        """Take note of an action, which nobody may change after."""
+        if self._space is not None:
+            self._seen.append(action)
+            if len(self._seen) == AT_ONCE:
+                self._count()
+
+    def told(self, length: int) -> dict[str, float]:
+        """Return `outside_share`, of so many steps, and `outside_by`, by how much at most in units of the action."""
+        if self._space is None:
+            return {}
+        self._count()
+        return {"outside_share": self._steps / length, "outside_by": self._most}
+
+    def _count(self) -> None:
+        """Count what was seen: all at once, as one by one takes longer than the step of a simple environment."""
+        low, high = (np.ravel(end).astype(float) for end in (self._space.low, self._space.high))  # type: ignore[union-attr]
+        made = np.array(self._seen, float).reshape(-1, low.size)
+        self._seen.clear()
+        beyond = np.maximum(low - made, made - high)
+        # A limit that float32 rounds is no limit passed.
+        past = np.where(made > high, high, low)
+        beyond[beyond <= ROUNDING * np.abs(past)] = 0.0
+        self._steps += int(beyond.any(axis=1).sum())
+        self._most = max(self._most, float(beyond.max(initial=0.0)))
 
 
 def _metrics(info: Row, safe_share: float) -> dict[str, float]:
@@ -245,7 +293,10 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
 
     `safe_share` is the share of the steps that violate no constraint, where any is watched.
     """
-    found = {name: float(value) for name, value in info.get("metrics", {}).items()}
+    told = info.get("metrics", {})
+    if not isinstance(told, Mapping):
+        raise Sim2RealError(f"The environment's info['metrics'] must be numbers by name, not {told!r}.")
+    found = {name: number(value, f"metrics['{name}']") for name, value in told.items()}
     for name, told in info.get("safety", {}).get("constraints", {}).items():
         found[f"{name}_violations"] = float(told["violations"])
         found[f"{name}_worst_excess"] = float(told["worst_excess"])

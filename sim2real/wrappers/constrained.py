@@ -16,13 +16,14 @@ from sim2real.safety.constraint import Constraint
 from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
+from sim2real.wrappers.checked import Checking, number
 from sim2real.wrappers.perturbed import control_period_s, layers
 
 Env = gym.Env[Any, Any]
 Phase = Literal["training", "test"]
 
 
-class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Constrained(Checking, RecordConstructorArgs):
     """Watch constraints around an environment, and make of their violation what a mode says.
 
     Constraints look at the simulation's true state after the step, whatever the sensors say, and at the action as
@@ -132,7 +133,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._close_books()
         self._seed, self._episode = next_episode(seed, (self._seed, self._episode))
         self._chances = Stream(self._seed, self._episode, "constrained", self._depth)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checked.reset(seed=seed, options=options)
         self._reader.begin()
         self._counts_as = self._phase
         self._active = self._phase == "training" and not isinstance(self.mode, Record)
@@ -144,7 +145,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Go one step, and see what it violates."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self._checked.step(action)
         step = Step(observation, action, info, self._bare)
         self._reader.look(step)
         excess: dict[str, float] = info.get("excess", {}).copy()
@@ -158,7 +159,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 violated.append(name)
         if violated:
             self._count(violated, excess)
-        cost = info.get("cost", 0.0) + float(len(violated))
+        cost = (number(info["cost"], "cost") if "cost" in info else 0.0) + float(len(violated))
         violations = info.get("violations", 0) + len(violated)
         self._cost += cost
         self._violations += violations

@@ -18,12 +18,13 @@ from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws, next_episode
+from sim2real.wrappers.checked import Checking
 
 Env = gym.Env[Any, Any]
 ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
 
 
-class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Perturbed(Checking, RecordConstructorArgs):
     """Put perturbations around an environment.
 
     At a reset: set the parameters drawn for the episode and all others back to nominal, reset the
@@ -34,7 +35,8 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Draws depend on the reset seed and on the perturbation alone; a reset without a seed goes on from the last
     one, counting episodes. ``info["parameters"]`` tells what acts: perturbed parameters by name with their
     value (transient ones when they are set), and operations on signals with their amount: "add
-    observation:gyro" is a bias, "add observation:gyro every step" is noise.
+    observation:gyro" is a bias, "delay action every step" is jitter. An array that is drawn in every step, as noise
+    is, is not told: the seed draws it again.
 
     Where an observation is changed other than by ``delay`` or ``hold``, its bounds are as wide as its dtype.
     Actions are passed on as they are made, not clipped to the action space.
@@ -159,7 +161,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for knob in self._knobs.values():
             if not knob.transient:
                 knob.turn(self._told)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checked.reset(seed=seed, options=options)
         for knob in self._moving:
             if knob.transient:
                 knob.step(self._told)
@@ -175,7 +177,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for knob in self._moving:
             knob.step(told)
         action = self._action(action, told)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, reward, terminated, truncated, info = self._checked.step(action)
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
 
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
@@ -403,8 +405,8 @@ class _Live:
         self._name += f" #{occurrence + 1}" if occurrence else ""
         self._remembers = operation.remembers
         self._key, self._index = key, index
-        self._copies = isinstance(item.amount, Amount) and not isinstance(item.amount, Column)
-        self._copies &= operation.each and index is not None
+        self._copies = isinstance(item.amount, Amount) and drawn.shape != ()
+        self._tells = not (self._copies and kind == "step")
         whole_numbers = dtype is not None and dtype.kind in "iu" and not operation.remembers
         self._whole = np.iinfo(dtype) if whole_numbers else None
 
@@ -436,6 +438,8 @@ class _Live:
 
     def tell(self, told: dict[str, Any]) -> None:
         """Note the amount that acts now."""
+        if not self._tells:
+            return
         amount = self._source.amount
         if amount is None:
             told.pop(self._name, None)

@@ -35,6 +35,7 @@ from sim2real.perturb import (
 )
 from sim2real.testing import EchoEnv
 from sim2real.wrappers import Attributes, Perturbed
+from sim2real.wrappers.perturbed import layers
 
 KICK, GAIN, OFFSET = "parameter:kick", "parameter:gain", "parameter:offset"
 EVERYTHING = (
@@ -86,18 +87,28 @@ class Anything(gym.Env):
 
 
 def play(env, seed=0, steps=12, actions=None):
-    """Return every observation and every info of an episode of given or random actions."""
+    """Return every observation and every info of an episode of given or random actions, noise told among the rest."""
     space = copy.deepcopy(env.action_space)
     space.seed(seed)
     observation, info = env.reset(seed=seed)
-    observations, infos = [observation], [info]
+    observations, infos = [observation], [with_noise(info, env)]
     for step in range(steps):
         observation, _, terminated, truncated, info = env.step(actions[step] if actions else space.sample())
         observations.append(observation)
-        infos.append(info)
+        infos.append(with_noise(info, env))
         if terminated or truncated:
             break
     return observations, infos
+
+
+def with_noise(info, env):
+    """Return info with the arrays of this step, which nobody keeps, among the parameters."""
+    found = {}
+    for layer in (layer for layer in layers(env) if isinstance(layer, Perturbed)):
+        for live in (*layer._observation._live, *layer._action._live):
+            if not live._tells and live.drawn.amount is not None:
+                found[live._name] = live.drawn.amount.copy()
+    return {**info, "parameters": {**info["parameters"], **found}} if found else info
 
 
 def told(infos, name):
@@ -185,15 +196,17 @@ def test_equal_identities_draw_apart():
 
 
 def test_the_reset_tells_what_the_episode_drew():
-    """All that is drawn once an episode is told at the reset, of actions too, each under a name of its own."""
+    """All that is drawn once an episode is told at the reset, of actions too; arrays of noise are told never."""
     noise, bias = add("observation", Normal(0, 1)), add("observation", Normal(0, 1), every="episode")
     items = [noise, bias, delay("action", Integers(1, 3)), hold("action", Uniform(0.1, 0.2)), scale(GAIN, 2)]
-    drawn = Perturbed(EchoEnv(), items).reset(seed=0)[1]["parameters"]
-    names = ["add observation every step", "add observation", "delay action", "hold action", "gain"]
+    env = Perturbed(EchoEnv(), items)
+    drawn = env.reset(seed=0)[1]["parameters"]
+    names = ["add observation", "delay action", "hold action", "gain"]
     assert sorted(drawn) == sorted(names)
     assert drawn["delay action"] in (1, 2, 3)
     assert 0.1 <= drawn["hold action"] <= 0.2
-    assert not np.array_equal(drawn[names[0]], drawn[names[1]])
+    assert drawn["add observation"].shape == (6,)
+    assert sorted(env.step(env.action_space.sample())[4]["parameters"]) == sorted(names)
 
 
 def test_episodes_without_a_seed_go_on():
@@ -202,10 +215,7 @@ def test_episodes_without_a_seed_go_on():
     runs = [[env.reset(seed=seed)[1]["parameters"]["gain"] for seed in (7, None, None)] for _ in range(2)]
     assert runs[0] == runs[1]
     assert len(set(runs[0])) == 3
-    fresh = [
-        Perturbed(EchoEnv(), EVERYTHING[:1]).reset()[1]["parameters"]["add observation every step"]
-        for _ in range(2)
-    ]
+    fresh = [Perturbed(EchoEnv(), EVERYTHING[1:2]).reset()[1]["parameters"]["add observation"] for _ in range(2)]
     assert not equal([fresh[0]], [fresh[1]])
 
 
