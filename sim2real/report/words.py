@@ -5,14 +5,18 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sim2real.perturb import Item
 from sim2real.report.advice import Advice
 from sim2real.report.curves import KEPT, Reach
 from sim2real.report.figures import Figures
 from sim2real.report.heldout import Comparison
 from sim2real.report.severity import Family
+from sim2real.report.table import Table
 from sim2real.report.thresholds import Threshold
 from sim2real.report.worst import Point, Search
+from sim2real.safety import ActionLimits
 from sim2real.stats import Difference, Estimate, Lost
 from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
@@ -396,6 +400,26 @@ def apart(figures: Figures, policy: str) -> list[str]:
         for one in figures.squares
         if one.policy == policy and one.kept < KEPT and one.condition not in drawn
     ]
+
+
+def outside(table: Table) -> list[str]:
+    """Say of each policy how often, and by how much at most, its actions lie outside the action space."""
+    told = []
+    for policy, runs in table.study.policies.items():
+        share, most, length = (
+            np.stack([table.values(policy, label, name) for label in table.study.conditions])
+            for name in ("outside_share", "outside_by", "length")
+        )
+        if not np.nansum(share):
+            continue
+        steps = np.nansum(share * length) / np.nansum(np.where(np.isnan(share), np.nan, length))
+        clipped = all(any(isinstance(one, ActionLimits) for one in run.shields) for run in runs)
+        then = "They were clipped." if clipped else "The environment got them as they are; clipped() clips them."
+        shown = number(float(steps), True) if steps >= 0.005 else f"less than 1\N{NO-BREAK SPACE}%"
+        told.append(
+            f"{policy} acts outside the action space in {shown} of its steps, by {number(float(np.nanmax(most)))} at most. {then}"
+        )
+    return told
 
 
 def setting(study: Study, meta: Mapping[str, Any]) -> str:

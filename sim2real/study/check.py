@@ -3,7 +3,7 @@
 import inspect
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import makes
 from sim2real.study.rollout import Bench, Env, make
 from sim2real.study.study import NOMINAL, Study
+from sim2real.wrappers.checked import checked
 
 
 def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
@@ -28,7 +29,8 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
     """
     cells = list(replace(study, episodes=1, only={}).cells())
     first = cells[0]
-    make(first.trial).close()
+    with closing(make(first.trial)) as env:  # what is wrong with it by itself is no fault of a condition
+        checked(env).reset(seed=first.trial.seed)
     bench = Bench(trust)
     try:
         for cell in reversed(cells):  # the first policy comes last

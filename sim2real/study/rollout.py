@@ -26,7 +26,7 @@ from sim2real.study.files import check_unchanged
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
 from sim2real.wrappers import Constrained, Perturbed, Shielded
-from sim2real.wrappers.checked import checked, number
+from sim2real.wrappers.checked import checked, finite, number
 from sim2real.wrappers.perturbed import control_period_s, layers
 
 Row = dict[str, Any]
@@ -223,7 +223,7 @@ def episode(
         length += 1
         digest.update(_bytes(action) + _bytes(observation) + _DOUBLE(reward))
         if "cost" in info:
-            cost += number(info["cost"], "cost")
+            cost += finite(info["cost"], "cost")
         violations += info.get("violations", 0)
         interventions += info.get("intervened", False)
         safe += not info.get("violations", 0)

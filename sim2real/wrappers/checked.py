@@ -73,9 +73,7 @@ class Checked:
             self._check(observation, info)
             self._first = False
         if not (isinstance(reward, float) and math.isfinite(reward)):
-            reward = number(reward, "reward")
-            if not math.isfinite(reward):
-                raise Sim2RealError(f"The environment gave a reward that is not finite: {reward}.")
+            reward = finite(reward, "reward")
         if terminated.__class__ is not bool or truncated.__class__ is not bool:
             terminated, truncated = flag(terminated, "terminated"), flag(truncated, "truncated")
         return observation, reward, terminated, truncated, info
@@ -126,8 +124,20 @@ def number(value: Any, what: str) -> float:
     return float(one)
 
 
+def finite(value: Any, what: str) -> float:
+    """Return a number as `number` does, which must be finite.
+
+    Raises:
+        Sim2RealError: for anything else.
+    """
+    one = number(value, what)
+    if not math.isfinite(one):
+        raise Sim2RealError(f"The environment gave a {what} that is not finite: {one}.")
+    return one
+
+
 def flag(value: Any, what: str) -> bool:
-    """Return a truth value of whatever library, which may be alone in an array, or 0 or 1.
+    """Return a truth value of whatever library, which may be alone in an array: true, false, 0 or 1.
 
     Raises:
         Sim2RealError: for anything else.
@@ -194,5 +204,8 @@ def _not_unpacked(error: BaseException) -> bool:
 
 
 def _shown(value: Any) -> str:
+    """Return a value as text that is the same in every episode that goes wrong alike."""
+    if shape := getattr(value, "shape", None):
+        return f"an array of the shape {tuple(shape)}"
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:60]}…"

@@ -16,7 +16,7 @@ from sim2real.safety.constraint import Constraint
 from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
-from sim2real.wrappers.checked import Checking, number
+from sim2real.wrappers.checked import Checking, finite
 from sim2real.wrappers.perturbed import control_period_s, layers
 
 Env = gym.Env[Any, Any]
@@ -159,7 +159,7 @@ class Constrained(Checking, RecordConstructorArgs):
                 violated.append(name)
         if violated:
             self._count(violated, excess)
-        cost = (number(info["cost"], "cost") if "cost" in info else 0.0) + float(len(violated))
+        cost = (finite(info["cost"], "cost") if "cost" in info else 0.0) + float(len(violated))
         violations = info.get("violations", 0) + len(violated)
         self._cost += cost
         self._violations += violations
