@@ -250,7 +250,9 @@ def check_perturbed(
 
     begun, alone = env.reset(seed=seed)
     also, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)
-    same = _bits(begun) == _bits(also) and all(np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items())
+    same = _bits(begun) == _bits(also) and all(
+        np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items()
+    )
     _must(same, "Adding a perturbation changed what the others drew.")
 
     lag = 3

@@ -5,13 +5,16 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from itertools import groupby, takewhile, zip_longest
+from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Finding, Sim2RealError
 from sim2real.study.rollout import Env, Where, make, one_line
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
+from sim2real.wrappers.checked import checked
 from sim2real.wrappers.perturbed import control_period_s
 
 PARAMETERS_S = 15.0
@@ -43,12 +46,37 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
             f"{type(one).__name__}{one.shape or ''}" for one in (env.observation_space, env.action_space)
         )
         yield Finding("environment", f"{' to '.join(spaces)}{every}")
+        yield from _observation(env)
         yield _picture(place, env)
         yield from _rotors(env)
         yield _law("perturbations", partial(check_perturbed, partial(make, place), parameters=discover))
         yield from _parameters(env, everything)
     finally:
         env.close()
+
+
+def _observation(env: Env) -> Iterator[Finding]:
+    """Tell what is wrong with the first observation, and where its dtype is another than that of its space."""
+    try:
+        observation, _ = checked(env).reset(seed=0)
+    except Exception as error:
+        yield Finding("observation", one_line(error), False)
+        return
+    for name, space, value in _parts(env.observation_space, observation, "observation"):
+        found, declared = getattr(value, "dtype", None), space.dtype
+        if found not in (None, declared) and space.shape is not None:
+            said = f"is {found}, its space {declared}: it is passed on, and perturbed, as {found}"
+            yield Finding(name, said, None)
+
+
+def _parts(space: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
+    """Yield name, space and value of everything in an observation that has no parts."""
+    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
+        keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
+        for key in keys:
+            yield from _parts(space[key], value[key], f"{name}:{key}")
+    else:
+        yield name, space, value
 
 
 def _picture(place: Where, env: Env) -> Finding:

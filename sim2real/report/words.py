@@ -414,10 +414,13 @@ def outside(table: Table) -> list[str]:
             continue
         steps = np.nansum(share * length) / np.nansum(np.where(np.isnan(share), np.nan, length))
         clipped = all(any(isinstance(one, ActionLimits) for one in run.shields) for run in runs)
-        then = "They were clipped." if clipped else "The environment got them as they are; clipped() clips them."
-        shown = number(float(steps), True) if steps >= 0.005 else f"less than 1\N{NO-BREAK SPACE}%"
+        then = (
+            "They were clipped." if clipped else "The environment got them as they are; clipped() clips them."
+        )
+        shown, by = number(max(float(steps), 0.01), True), number(float(np.nanmax(most)))
+        few = "less than " if steps < 0.01 else ""
         told.append(
-            f"{policy} acts outside the action space in {shown} of its steps, by {number(float(np.nanmax(most)))} at most. {then}"
+            f"{policy} acts outside the action space in {few}{shown} of its steps, by {by} at most. {then}"
         )
     return told
 

@@ -17,7 +17,16 @@ KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Constraint, Record, Penalise, Lagrangian, PidLagrangian, Terminate, Stochastic, Saute),
-        *(JointBarrier, TorqueClamp, SoftLimits, RateLimit, ActionLimits, BarrierProgramme, LearnedLayer, Recovery),
+        *(
+            JointBarrier,
+            TorqueClamp,
+            SoftLimits,
+            RateLimit,
+            ActionLimits,
+            BarrierProgramme,
+            LearnedLayer,
+            Recovery,
+        ),
     )
 }
 """Every frozen value of safety that can be written down."""

@@ -74,7 +74,9 @@ def _receive(
         try:
             sent = pickle.loads(payload)
         except (AttributeError, ImportError) as error:
-            raise Sim2RealError(f"A worker process does not find what the study is made of: {error}.") from error
+            raise Sim2RealError(
+                f"A worker process does not find what the study is made of: {error}."
+            ) from error
         return function(sent, *args)
 
     return caught(call)

@@ -73,7 +73,10 @@ def make(place: Where, **extra: Any) -> Env:
         return gym.make(place.env, disable_env_checker=True, **(dict(place.env_kwargs) | extra))
     except (gym.error.Error, ImportError, TypeError, ValueError) as error:
         unknown = isinstance(error, gym.error.UnregisteredEnv) and ":" not in place.env
-        hint = f" An id with the module that registers it, 'module:{place.env}', is found in every process." * unknown
+        hint = (
+            f" An id with the module that registers it, 'module:{place.env}', is found in every process."
+            * unknown
+        )
         raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}{hint}") from error
 
 
@@ -219,6 +222,7 @@ def episode(
         action = policy(observation)
         outside.see(action)
         observation, reward, terminated, truncated, info = world.step(action)
+        reward = float(reward)
         total += reward
         length += 1
         digest.update(_bytes(action) + _bytes(observation) + _DOUBLE(reward))

@@ -17,12 +17,10 @@ from gymnasium import spaces
 from sim2real.errors import Sim2RealError
 
 Env = gym.Env[Any, Any]
-Stepped = tuple[Any, float, bool, bool, dict[str, Any]]
+Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
 
 OLD_GYM = "make it with shimmy.GymV21CompatibilityV0(env=...) around it, which turns old Gym into Gymnasium"
-SAFETY = (
-    "make it with safety_gymnasium.wrappers.SafetyGymnasium2Gymnasium around it, which tells the cost in info['cost']"
-)
+SAFETY = "make it with safety_gymnasium.wrappers.SafetyGymnasium2Gymnasium around it, which tells the cost in info['cost']"
 
 
 class Checked:
@@ -147,7 +145,9 @@ def flag(value: Any, what: str) -> bool:
     """
     one = number(value, what)
     if one not in (0.0, 1.0):
-        raise Sim2RealError(f"The environment gave {_shown(value)} as {what}, which is neither true nor false.")
+        raise Sim2RealError(
+            f"The environment gave {_shown(value)} as {what}, which is neither true nor false."
+        )
     return bool(one)
 
 
@@ -165,14 +165,18 @@ def misplaced(space: spaces.Space[Any], value: Any, name: str = "observation") -
             return f"the {name} is a {kind}, not a numpy array: {helps}"
         array = np.asarray(value)
         if array.shape != space.shape:
-            helps = "gymnasium.wrappers.ReshapeObservation helps" if array.size == math.prod(space.shape) else ""
+            helps = (
+                "gymnasium.wrappers.ReshapeObservation helps" if array.size == math.prod(space.shape) else ""
+            )
             helps = helps or "one of the two is wrong"
             return f"the {name} has the shape {array.shape}, its space {space.shape}: {helps}"
         if array.dtype.kind not in "biuf":
             return f"the {name} holds {array.dtype}, not numbers"
     elif isinstance(space, spaces.Dict):
         if not isinstance(value, Mapping) or not value.keys() >= space.spaces.keys():
-            return f"the {name} is {_shown(value)}, not a dict with the keys {', '.join(map(str, space.spaces))}"
+            return (
+                f"the {name} is {_shown(value)}, not a dict with the keys {', '.join(map(str, space.spaces))}"
+            )
         found = (misplaced(space[key], value[key], f"{name}['{key}']") for key in space.spaces)
         return next(filter(None, found), "")
     elif isinstance(space, spaces.Tuple):
@@ -195,7 +199,7 @@ def _values(returned: Any, error: str) -> str:
 
 
 def _not_unpacked(error: BaseException) -> bool:
-    """Tell whether the values that an environment returned could not be taken apart, here or in Gymnasium's wrappers."""
+    """Tell whether it is here, or in a wrapper of Gymnasium's, that values could not be taken apart."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

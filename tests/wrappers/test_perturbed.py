@@ -215,7 +215,9 @@ def test_episodes_without_a_seed_go_on():
     runs = [[env.reset(seed=seed)[1]["parameters"]["gain"] for seed in (7, None, None)] for _ in range(2)]
     assert runs[0] == runs[1]
     assert len(set(runs[0])) == 3
-    fresh = [Perturbed(EchoEnv(), EVERYTHING[1:2]).reset()[1]["parameters"]["add observation"] for _ in range(2)]
+    fresh = [
+        Perturbed(EchoEnv(), EVERYTHING[1:2]).reset()[1]["parameters"]["add observation"] for _ in range(2)
+    ]
     assert not equal([fresh[0]], [fresh[1]])
 
 
