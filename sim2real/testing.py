@@ -169,7 +169,8 @@ def _probe(env: Env, table: Parameters, name: str, seed: int, steps: int, nomina
     spec = table.spec(name)
     _must(
         spec.transient or not differs(table, name, spec.nominal),
-        f"{name} is {table.get(name)}, not its nominal {spec.nominal}.",
+        f"{name} is {table.get(name)}, not its nominal {spec.nominal}, though nobody set it: the environment "
+        "draws or changes it by itself.",
     )
     for beyond in (spec.low - 1.0 - abs(spec.low), spec.high + 1.0 + abs(spec.high)):
         refused = math.isinf(beyond) or (

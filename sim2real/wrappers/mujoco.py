@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -63,7 +63,7 @@ class Mujoco(EngineTable):
         """
         table = cls.__new__(cls)
         found = simulation_in(env)
-        table._begin(partial(_followed, env, found), f"MuJoCo, {found}")
+        table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 
     @contextmanager
@@ -364,30 +364,49 @@ class Mujoco(EngineTable):
                         yield letter, dof, float(np.sign(along))
 
 
-def simulation_in(env: gym.Env[Any, Any]) -> Found:
-    """Return the MuJoCo simulation that an environment steps: its MjData, its MjModel where there is none.
+class Simulated(NamedTuple):
+    """Where a simulation is inside an environment: its state, None where there is none, and its model."""
+
+    data: Found | None
+    model: Found | None
+
+    def __str__(self) -> str:
+        """Return the way to it."""
+        return str(self.data or self.model)
+
+    def now(self, env: gym.Env[Any, Any]) -> tuple[Any, Any]:
+        """Return the model and the state that are there now, or wherever there is a simulation now."""
+        data = self.data and follow(env, self.data.way)
+        model = getattr(data, "model", None) or (self.model and follow(env, self.model.way))
+        if not is_a(model, *SIMULATION[1]) or (self.data and not is_a(data, *SIMULATION[0])):
+            found = simulation_in(env)
+            data, model = found.data and found.data.thing, found.model and found.model.thing
+            return getattr(data, "model", model), data
+        return model, data
+
+
+def simulation_in(env: gym.Env[Any, Any]) -> Simulated:
+    """Return where the MuJoCo simulation is that an environment steps.
 
     Raises:
         Sim2RealError: if there is none, or it cannot be told which of several is stepped.
     """
     found = seek(env, *SIMULATION)
     states = [one for one in found if is_a(one.thing, *SIMULATION[0])]
-    if states:
-        return the_one(env, states, lambda data: data.time, "give Mujoco(model, data) the one that is meant.")
-    if len(found) > 1:
+    models = [one for one in found if is_a(one.thing, *SIMULATION[1])]
+    state = states and the_one(
+        env, states, lambda data: data.time, "give Mujoco(model, data) the one that is meant."
+    )
+    if state and hasattr(state.thing, "model"):
+        return Simulated(state, None)
+    if state and len(models) > 1:  # MuJoCo before 3.1 does not tell whose state it is: its neighbour's
+        models = [one for one in models if one.way[:-1] == state.way[:-1]]
+    if len(models) != 1:
         raise Sim2RealError(
-            f"There are {len(found)} MuJoCo models in {type(env.unwrapped).__name__} "
-            f"({', '.join(map(str, found))}): give Mujoco(model) the one that is meant."
+            f"It cannot be told which MuJoCo model {type(env.unwrapped).__name__} steps "
+            f"({', '.join(map(str, found))}): give Mujoco(model, data) the one that is meant."
         )
-    return found[0]
-
-
-def _followed(env: gym.Env[Any, Any], found: Found) -> tuple[Any, Any]:
-    """Return the model and the state that are where a simulation was found, or wherever there is one now."""
-    thing = follow(env, found.way)
-    if not any(is_a(thing, *kind) for kind in SIMULATION):
-        thing = simulation_in(env).thing
-    return (thing.model, thing) if is_a(thing, *SIMULATION[0]) else (thing, None)
+    return Simulated(state or None, models[0])
 
 
 class _Made:

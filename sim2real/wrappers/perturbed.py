@@ -502,7 +502,8 @@ def _within(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
 
 def _alike(env: Env, space: str) -> bool:
     """Tell whether the bare environment's names still fit, that is, no wrapper reshaped its signal."""
-    return bool(getattr(env, space).shape == getattr(env.unwrapped, space).shape)
+    bare = getattr(env.unwrapped, space, None)  # robosuite's has no spaces
+    return bare is not None and bool(getattr(env, space).shape == bare.shape)
 
 
 def layers(env: Env) -> Iterator[Env]:

@@ -95,12 +95,11 @@ def played(env: Env) -> Iterator[Callable[[], object]]:
 
     What it loads must not depend on chance, nor what it plays later on this seed.
     """
-    bare = env.unwrapped
-    actions = deepcopy(bare.action_space)
+    actions = deepcopy(env.action_space)
     actions.seed(0)
-    bare.reset(seed=0)
-    yield lambda: bare.step(actions.sample())
-    bare.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
+    env.reset(seed=0)
+    yield lambda: env.step(actions.sample())
+    env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
 
 
 def the_one(env: Env, found: list[Found], clock: Callable[[Any], Any], advice: str) -> Found:

@@ -107,6 +107,15 @@ def test_the_laws_hold_where_a_model_is_built_anew(kind):
     check_parameters(env, parameters=discover(env), names=["arm.mass", "j.strength", "j.armature"])
 
 
+def test_a_value_that_an_environment_draws_itself_is_told():
+    """Where nothing was set and another value than the nominal is read, the environment is named."""
+    env = Drawing()
+    with pytest.raises(
+        AssertionError, match="though nobody set it: the environment draws or changes it by itself"
+    ):
+        check_parameters(env, parameters=discover(env), names=["arm.mass"])
+
+
 def test_a_value_that_is_taken_back_while_an_episode_runs_is_refused():
     """Not told, not stored: the first step says that the environment takes it back."""
     perturbed = Perturbed(Stubborn(), [scale("parameter:arm.mass", 2.0)], parameters=discover)
@@ -142,6 +151,26 @@ def test_of_several_simulations_the_one_is_meant_that_is_stepped():
         match=r"2 engines in Both \(env.unwrapped.data, env.unwrapped.plan\[1\]\), and a step moves 2",
     ):
         discover(Both())
+
+
+class Old:
+    """A state that does not tell its model, as before MuJoCo 3.1."""
+
+    time = 0.0
+
+
+Old.__name__, Old.__module__ = "MjData", "mujoco"
+
+
+def test_a_state_that_does_not_tell_its_model_goes_with_its_neighbour():
+    """Of two models the one beside the state is meant; where there is none, one has to be named."""
+    env = Swinging()
+    env.data, env.plan = Old(), {"model": mujoco.MjModel.from_xml_string(ARM.format(mass=5.0))}
+    env.reset = env.step = None
+    assert Mujoco.of(env).spec("arm.mass").nominal == pytest.approx(1.0)
+    env.data, env.held = None, {"data": Old()}
+    with pytest.raises(Sim2RealError, match="It cannot be told which MuJoCo model Swinging steps"):
+        Mujoco.of(env)
 
 
 def test_an_attribute_of_another_meaning_is_no_table():

@@ -37,7 +37,7 @@ CASES = {
     "a pair against masks": (0.4, {"contact": PAIR, "foot": 'contype="0" conaffinity="0"'}),
     "a field": (0.7, {"ground": '<geom name="floor" type="hfield" hfield="flat" friction="0.7"/>',
                       "foot": 'friction="0.2"'}),
-    "a box called floor": (0.7, {"ground": '<geom name="floor" type="box" pos="0 0 -.5" size="99 99 .5" friction="0.7"/>',
+    "a box called floor": (0.7, {"ground": '<geom name="floor" type="box" pos="0 0 -1" size="9 9 1" friction="0.7"/>',
                                  "foot": 'friction="0.2"'}),
     "masks on one side": (0.9, {"floor": 'friction="0.9" contype="2" conaffinity="0"',
                                 "foot": 'friction="0.5" contype="0" conaffinity="2"'}),
