@@ -7,6 +7,7 @@ and reversible; `EchoEnv` is a tiny environment to try things on.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any, ClassVar, NamedTuple
@@ -292,12 +293,10 @@ def check_perturbed(
     same = all(np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items())
     _must(same, "Adding a perturbation changed what the others drew.")
 
-    for item in given:
-        if item.acts:
-            acted = any(
-                _trace(perturbed(item), seed + i, steps) != _trace(bare, seed + i, steps) for i in range(3)
-            )
-            _must(acted, f"'{item.label}' changes nothing in {steps} steps.")
+    for item in (_at_once(item) for item in given if item.acts):
+        episodes = range(seed, seed + 3)
+        acted = any(_trace(perturbed(item), one, steps) != _trace(bare, one, steps) for one in episodes)
+        _must(acted, f"'{item.label}' changes nothing in {steps} steps.")
 
     lag = 3
     seen = [observation for observation, _ in nominal]
@@ -305,6 +304,12 @@ def check_perturbed(
     _must(shifted == (seen[:1] * lag + seen)[: len(seen)], f"A delay of {lag} does not shift by {lag} steps.")
     for one in made:
         one.close()
+
+
+def _at_once(item: Perturbation) -> Perturbation:
+    """Return a perturbation that begins at the reset instead of later in an episode, and loses every message."""
+    item = item if isinstance(item.every, str) else replace(item, every="episode")
+    return replace(item, amount=1.0) if item.operation == "hold" and item.strength else item
 
 
 def _repeatable(env: Env, seed: int, steps: int, elsewhere: Env | None = None) -> Trace:
