@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real.wrappers.mujoco_contact import Pair, collides, ground_pairs
+from sim2real.wrappers.mujoco_contact import Pair, collides, ground_pairs, moves
 from sim2real.wrappers.parameters import EngineTable, numbered
 from sim2real.wrappers.seek import Found, follow, is_a, seek, the_one
 
@@ -94,9 +94,7 @@ class Mujoco(EngineTable):
         bodies = self._called("body", [model.body(body).name for body in range(model.nbody)])
         joints = self._called("joint", [model.joint(joint).name for joint in range(model.njnt)])
         for body in range(1, model.nbody):
-            if (
-                model.body_mass[body] > 0.0 and model.body_weldid[body]
-            ):  # what is fixed to the world weighs nothing
+            if model.body_mass[body] > 0.0 and moves(model, body):  # of what stands still no mass acts
                 self._add_body(body, bodies[body])
         for joint in range(model.njnt):
             if model.jnt_type[joint] in (SLIDE, HINGE):

@@ -32,9 +32,16 @@ class Pair(NamedTuple):
     least: float
 
 
+def moves(model: Any, body: int) -> bool:
+    """Tell whether forces can move a body: it, or what it hangs on, has a joint."""
+    while body and not model.body_dofnum[body]:
+        body = model.body_parentid[body]
+    return bool(body)
+
+
 def ground_of(model: Any) -> list[int]:
     """Return the shapes that are the ground: planes and height fields that do not move, else what is called so."""
-    static = [geom for geom in range(model.ngeom) if model.body_weldid[model.geom_bodyid[geom]] == 0]
+    static = [geom for geom in range(model.ngeom) if not moves(model, model.geom_bodyid[geom])]
     flat = [geom for geom in static if model.geom_type[geom] in (PLANE, FIELD)]
     return flat or [geom for geom in static if model.geom(geom).name.lower() in GROUND]
 
@@ -45,7 +52,7 @@ def ground_pairs(model: Any) -> Iterator[Pair]:
     explicit = {frozenset(geoms): i for i, geoms in enumerate(described)}
     for ground in ground_of(model):
         for geom in range(model.ngeom):
-            if model.body_weldid[model.geom_bodyid[geom]] == 0:
+            if not moves(model, model.geom_bodyid[geom]):
                 continue
             index = explicit.get(frozenset((geom, ground)))
             if index is not None:

@@ -380,6 +380,17 @@ def test_a_body_that_was_compiled_as_simple_keeps_its_centre(joint):
     parameters.set("b.mass", 2.0)
 
 
+def test_of_what_stands_still_no_mass_is_a_parameter():
+    """Bodies that are fixed, or that somebody moves by hand, have a mass that no force can show."""
+    model = mujoco.MjModel.from_xml_string(
+        """<mujoco><worldbody><geom type="plane" size="1 1 1"/>
+        <body name="table"><geom size=".1" mass="1"/><body name="screw"><geom size=".1" mass="1"/></body></body>
+        <body name="tracker" mocap="true"><geom size=".1" mass="1"/></body>
+        <body name="cube"><freejoint/><body name="lid"><geom size=".1" mass="1"/></body></body></worldbody></mujoco>"""
+    )
+    assert [name for name in Mujoco(model).names() if name.endswith(".mass")] == ["lid.mass"]
+
+
 def test_a_nominal_value_beyond_the_usual_bounds_is_one():
     """A joint held still by a damping of 1e11, as in others' environments, is a parameter like all."""
     model = mujoco.MjModel.from_xml_string(
