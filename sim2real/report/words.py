@@ -96,7 +96,7 @@ def change(difference: Difference, rate: bool = False, unit: str = " points") ->
     value = signed(estimate.value)
     if estimate.lost and math.isnan(estimate.value):
         value = f"{signed(estimate.lost.least)} to {signed(estimate.lost.most)}"
-    return f"{value}{unit if rate else ''} {between(estimate, rate)}"
+    return f"{value}{unit if rate else ''} {between(estimate, rate)}{'' if difference.paired else ' (not paired)'}"
 
 
 def probability(p: float) -> str:
@@ -258,7 +258,8 @@ def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> st
     luck = f" ({probability(gain.p_value)}{few})" if probability(gain.p_value) else ""
     return (
         f"{verdict(one)} under what neither {trained}: {plain(metric)} {change(gain, rate)} over "
-        f"{one.conditions} conditions on the same episodes{luck}.{_sides(one)} The price: {price}."
+        f"{one.conditions} conditions{' on the same episodes' if gain.paired else ''}{luck}.{_sides(one)} "
+        f"The price: {price}."
     )
 
 
