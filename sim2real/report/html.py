@@ -112,7 +112,7 @@ def render(
         clips=shown,
         silent=silent,
         runs=sorted({len(files) for files in study.policies.values()}),
-        commands=words.commands(table.meta, table.folder, table.trust),
+        commands=words.commands(table),
         conditions={label: words.describe(condition) for label, condition in study.conditions.items()},
     )
 

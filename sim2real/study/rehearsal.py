@@ -70,7 +70,7 @@ def rehearse(study: Study, trust: bool, restless: Sequence[str] = ()) -> dict[st
     first = _nominal(study)[0]
     second = replace(study, episodes=2, only={}).trial(first.policy_label, first.run, NOMINAL, 1)
     if study.metric == "success":
-        _ask_for_success((first.trial, second), trust)
+        _ask_for_success(first.trial, second, trust)
     findings: list[Finding] = []
     for key, items in _environments(study).items():
         if any(touches(finding, "", items) for finding in findings):
@@ -142,8 +142,8 @@ def _judged(trial: Trial, other: Trial, trust: bool) -> tuple[str, bool]:
     if outcomes[0] != outcomes[1]:
         return "differs from run to run: with one seed and the same actions two copies of it go apart.", True
     return (
-        "depends on the episode before: one seed and the same actions do not give one episode, though they do in two "
-        "fresh copies of it.",
+        "depends on the episode before: with one seed and the same actions it gives another episode once it has played "
+        "one, while fresh copies of it agree.",
         True,
     )
 
@@ -197,10 +197,10 @@ class _Tape:
         return deepcopy(action)
 
 
-def _ask_for_success(trials: Iterable[Trial], trust: bool) -> None:
+def _ask_for_success(first: Trial, second: Trial, trust: bool) -> None:
     """Raise a sentence if none of some episodes tells success, or one tells it in a way that cannot be understood."""
     with closing(Bench(trust)) as bench:
-        for trial in trials:
+        for trial in (first, second):
             with bench.staged(trial) as (env, policy):
                 heard = _Ear(env)
                 try:
@@ -210,9 +210,14 @@ def _ask_for_success(trials: Iterable[Trial], trust: bool) -> None:
                     return  # what went wrong otherwise its record will tell
             if success(heard.info) is not None:
                 return
+    raise success_untold(first)
+
+
+def success_untold(trial: Trial) -> Sim2RealError:
+    """Return the sentence for a study of success in an environment that does not tell it."""
     looked_for = " nor ".join(f"info['{name}']" for name in SUCCESS)
     cut = f", which is cut after max_steps={trial.max_steps}," if trial.max_steps else ""
-    raise Sim2RealError(
+    return Sim2RealError(
         f"'{trial.env}' does not tell success: the last step of an episode{cut} has neither {looked_for}. {UNTOLD}"
     )
 

@@ -98,7 +98,7 @@ def test_the_keys_of_trials_do_not_change_and_the_report_says_why():
     (gate,) = (gate for gate in figures(table).gates if gate.kind == "not repeatable")
     assert (gate.policy, gate.condition) == ("it", "noise")
     page = write(study, store, "report.html", clips=False).read_text()
-    answer, methods = page.partition("What to do about it")[0], page.partition(">Methods<")[2]
+    answer, methods = page.partition("What to do about it")[0], page.rpartition(">Methods<")[2]
     assert "Not repeatable." in answer
     assert "ignores the seed" in answer
     assert "paired by episode" not in methods
