@@ -41,9 +41,8 @@ def touches(finding: Finding, policy: str, condition: Iterable[Item]) -> bool:
     """Tell whether what does not repeat has a part in the episodes of a policy under a condition."""
     if finding["policy"]:
         return finding["policy"] == policy
-    made = [
-        item for item in condition if isinstance(item, Make)
-    ]  # what is wrapped around it does not repeat either
+    # What is wrapped around an environment that does not repeat does not repeat either.
+    made = [item for item in condition if isinstance(item, Make)]
     return finding["environment"] in (surroundings(condition), surroundings(made))
 
 
