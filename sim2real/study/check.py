@@ -13,6 +13,8 @@ from sim2real.errors import Sim2RealError
 from sim2real.perturb import makes
 from sim2real.study.rollout import Bench, Env, make
 from sim2real.study.study import NOMINAL, Study
+from sim2real.wrappers.period import period_of
+from sim2real.wrappers.perturbed import layers
 
 
 def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
@@ -21,7 +23,7 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
     Returns:
         "parameters": name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is
         not finite is None. "groups": their groups of parts. "defaults": of the keywords that conditions make the
-        environment with, where it has any.
+        environment with, where it has any. "period": seconds between two steps, and what each source says of it.
 
     Raises:
         Sim2RealError: If something does not fit; the sentence names the policy or the condition.
@@ -38,8 +40,12 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
                 who = f"Policy '{cell.policy_label}'" if nominal else f"Condition '{cell.condition_label}'"
                 with _blaming(who), bench.staged(cell.trial) as (env, _):
                     env.reset(seed=cell.trial.seed)
+                    if any(getattr(layer, "timed", "") for layer in layers(env)):
+                        env.action_space.seed(0)
+                        env.step(env.action_space.sample())  # so that clocks are heard
         with bench.staged(first.trial) as (env, _):
             own = getattr(env.unwrapped, "parameters", None)
+            period = period_of(env, study.period_s)
             parameters = study.parameters(env) if study.parameters else own
             return {
                 "parameters": _facts(parameters),
@@ -47,6 +53,7 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
                 "defaults": _defaults(
                     env, {name for items in study.conditions.values() for name in makes(items)}
                 ),
+                "period": {"period_s": period.period_s, "said": {name: s for name, s, _ in period.said}},
             }
     finally:
         bench.close()

@@ -80,7 +80,7 @@ def run(
         progress = progress or (lambda done, total, failed: None)
         done, failed = len(trials) - len(missing), 0
         with _told(), opened(executor, workers, folder) as (place, at_once):
-            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults")}
+            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults", "period")}
             facts = _checked(study, place, trust) if missing or not meta else known
             store.write_meta(describe(study, facts, source, meta.get("created")))
             progress(done, len(trials), failed)
