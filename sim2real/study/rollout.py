@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real._version import PHYSICS_VERSION, __version__
-from sim2real.errors import Sim2RealError
+from sim2real.errors import Sim2RealError, graphics_hint
 from sim2real.perturb import Condition, Make, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
 from sim2real.safety import Shield
@@ -67,7 +67,11 @@ def make(place: Where, **extra: Any) -> Env:
     """
     try:
         return gym.make(place.env, disable_env_checker=True, **(dict(place.env_kwargs) | extra))
-    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+    except Exception as error:
+        if not (
+            isinstance(error, gym.error.Error | ImportError | TypeError | ValueError) or graphics_hint(error)
+        ):
+            raise
         raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}") from error
 
 
@@ -277,6 +281,8 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
 def one_line(error: BaseException) -> str:
     """Return an exception as one line without memory addresses, so that equal failures read equal."""
     text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", " ".join(str(error).split()))
+    if hint := graphics_hint(error):
+        text = f"{text.rstrip('.')}.{hint}"
     return text if isinstance(error, Sim2RealError) else f"{type(error).__name__}: {text}"
 
 
