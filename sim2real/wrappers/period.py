@@ -173,9 +173,9 @@ def first_step(env: Env, action: Any, period: Period) -> tuple[Any, Period]:
     if ticks:
         tick_s = client.getPhysicsEngineParameters()["fixedTimeStep"]
         witnesses.append(Said("Bullet's clock", len(ticks) * tick_s, witness=True))
-    if len(steps) > 1 and period.likely_s:
+    if len(steps) > 1 and period.period_s:
         source = f"a count of {len(steps)} steps in one"
-        witnesses.append(Said(source, len(steps) * period.likely_s, witness=True))
+        witnesses.append(Said(source, len(steps) * period.period_s, witness=True))
     return outcome, period.heard(*witnesses)
 
 

@@ -186,6 +186,9 @@ def test_a_wrapper_that_skips_frames_is_noticed():
     env.reset(seed=0)
     with pytest.raises(Sim2RealError, match=r"dt says 0.05 s, but a count of 4 steps in one says 0.2 s"):
         env.step(env.action_space.sample())
+    assert (
+        after_a_step(Repeated(gym.make("MountainCar-v0"))).period_s is None
+    )  # four times what proves nothing
     inside = Repeated(Perturbed(gym.make("Pendulum-v1"), [DRIFT]))
     inside.reset(seed=0)
     inside.step(inside.action_space.sample())  # there a step is a step
