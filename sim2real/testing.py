@@ -235,6 +235,7 @@ def check_perturbed(
     perturbations: Sequence[Perturbation] | None = None,
     *,
     parameters: Callable[[Env], Parameters] | None = None,
+    period_s: float | None = None,
     seed: int = 0,
     steps: int = 30,
 ) -> None:
@@ -250,6 +251,7 @@ def check_perturbed(
         make: makes the environment.
         perturbations: to check it with; None for noise (where there are numbers), a lag and losses.
         parameters: gives the parameters of an environment that declares none.
+        period_s: time between steps, as in `Perturbed`.
         seed: of the episodes and of the actions.
         steps: of each episode.
 
@@ -260,7 +262,7 @@ def check_perturbed(
     def perturbed(*items: Perturbation) -> Perturbed:
         env = make()
         made.append(env)
-        return Perturbed(env, items, parameters=parameters(env) if parameters else None)
+        return Perturbed(env, items, parameters=parameters(env) if parameters else None, period_s=period_s)
 
     bare = make()
     made = [bare]

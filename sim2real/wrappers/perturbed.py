@@ -13,12 +13,13 @@ from gymnasium.utils import RecordConstructorArgs
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import OPERATIONS, Make, Parameter, Parameters, Perturbation
-from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
+from sim2real.perturb.amounts import Amount, Support, hull, shown
 from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws, next_episode
 from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
+from sim2real.wrappers.period import first_step, period_of
 
 Env = gym.Env[Any, Any]
 ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -46,11 +47,15 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         parameters: its parameters, or a function of the environment that returns them, as `discover` and
             ``Mujoco.of`` do; None for ``env.unwrapped.parameters``, if any.
         terms: names of parts of the observation; None for ``env.unwrapped.observation_terms``, if any.
-        period_s: time between steps, for Interval, Drift and schedules; None for what the environment says.
+        period_s: time between steps, for Interval, Drift and schedules; None for what the environment says, where
+            its sources agree and the simulator's clock does not contradict them in the first step.
 
     Raises:
-        Sim2RealError: if a perturbation does not fit the environment; nothing is left to go wrong in a step.
+        Sim2RealError: if a perturbation does not fit the environment; only a clock is left to contradict in a step.
     """
+
+    timed: str
+    """Who needs to know the time between steps and has not yet seen one, empty for nobody."""
 
     _wrapped: bool = False
     _draws: "list[Draws]"
@@ -127,6 +132,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._cached_spec = None
         self._draws, self._knobs = plan.draws, plan.knobs
         self._observation, self._action = plan.observation, plan.action
+        self._period, self.timed = plan.period, plan.timed
         self._moving = [knob for knob in plan.knobs.values() if knob.moves]
         self._lasting = [knob for knob in plan.knobs.values() if not knob.transient]
         self._next = None
@@ -182,7 +188,13 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for knob in self._moving:
             knob.step(told)
         action = self._action(action, told)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self.timed:
+            outcome, period = first_step(self.env, action, self._period)
+            period.needed(self.timed)
+            self.timed = ""
+        else:
+            outcome = self.env.step(action)
+        observation, reward, terminated, truncated, info = outcome
         if self._unread or ((terminated or truncated) and self._lasting):
             self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
@@ -219,14 +231,15 @@ class _Plan:
         self.draws: list[Draws] = []
         self.knobs: dict[str, _Knob] = {}
         self._parameters, self._inner = wrapper.parameters, wrapper._inner
-        terms, period_s = wrapper._terms, wrapper._period_s
+        terms = wrapper._terms
         if terms is None:
             terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
         actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
         numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
         self.observation = _Signal("observation", env.observation_space, terms)
         self.action = _Signal("action", env.action_space, numbered)
-        period_s = control_period_s(env) if period_s is None else period_s
+        self.period, self.timed = period_of(env, wrapper._period_s), ""
+        period_s = self.period.period_s
         occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
         for item in perturbations:
             if isinstance(item, Make):
@@ -238,9 +251,9 @@ class _Plan:
                 raise Sim2RealError(
                     f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."
                 )
-            timed = isinstance(item.amount, Drift) or isinstance(item.every, Interval | Schedule)
-            if period_s is None and timed:
-                raise Sim2RealError(f"'{item.label}' needs to know the time between steps: give period_s.")
+            if item.timed:
+                self.timed = self.timed or f"'{item.label}'"
+                self.period.needed(f"'{item.label}'")
             side, _, part = item.target.partition(":")
             occurrence = occurrences[item.identity]
             occurrences[item.identity] += 1
@@ -511,17 +524,3 @@ def layers(env: Env) -> Iterator[Env]:
     while isinstance(env, gym.Wrapper):
         yield env
         env = env.env
-
-
-def control_period_s(env: Env) -> float | None:
-    """Return the time between two steps in seconds, None where the environment does not say."""
-    bare = env.unwrapped
-    fps = env.metadata.get("render_fps")
-    for found in (
-        getattr(bare, "control_period_s", None),
-        getattr(bare, "dt", None),
-        1.0 / fps if fps else None,
-    ):
-        if isinstance(found, int | float) and found > 0:
-            return float(found)
-    return None

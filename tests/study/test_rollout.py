@@ -1,9 +1,10 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_toys import TOY, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
+from study_toys import TOY, Repeated, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
@@ -39,6 +40,17 @@ def test_a_row_tells_what_the_environment_reported():
     assert (row["success"], row["termination"]) == (0, "bored")
     assert json.loads(row["metrics"]) == {"distance_m": 2.0, "survived": 1.0}
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
+
+
+def test_an_episode_lasts_as_long_as_is_known():
+    """As many periods as steps: the environment's, or the one given; none where a wrapper makes two steps of one."""
+    plain = trial()
+    assert Bench().run(plain)["duration_s"] == pytest.approx(10 * 0.1)
+    assert Bench().run(replace(plain, period_s=0.3))["duration_s"] == pytest.approx(10 * 0.3)
+    repeated = replace(plain, condition=(Wrap(Repeated, label="two"),))
+    row = Bench().run(repeated)
+    assert (row["length"], row["duration_s"]) == (5, None)
+    assert Bench().run(replace(repeated, period_s=0.2))["duration_s"] == pytest.approx(5 * 0.2)
 
 
 @pytest.mark.parametrize(("fault", "survived", "termination"), [("", 1, ""), ("terminates", 0, "terminated")])
