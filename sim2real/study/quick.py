@@ -16,7 +16,7 @@ from sim2real.policies import file
 from sim2real.study.rollout import Env, make
 from sim2real.study.study import Study
 from sim2real.wrappers import Perturbed, discover
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import first_step, period_of
 
 GRADES = ("easy", "medium", "hard")
 LATE = {"parameter:actuator.latency_s": "action", "parameter:sensor.latency_s": "observation"}
@@ -30,6 +30,7 @@ def quick_study(
     episodes: int = 20,
     metric: str | None = None,
     competent: float | None = None,
+    period_s: float | None = None,
 ) -> tuple[Study, tuple[str, ...]]:
     """Return the study of policies in an environment, under presets and under each of their parts alone.
 
@@ -44,22 +45,30 @@ def quick_study(
         episodes: per policy and condition.
         metric: as in `Study`; None for success, if the environment's first words tell of it, or else the return.
         competent: as in `Study`; None for 0.9 of success, or 0 of anything else.
+        period_s: as in `Study`; None for what the environment says, or else its simulator's clock.
 
     Returns:
-        The study, and a sentence about every part of a preset that was left out.
+        The study, and a sentence about every part of a preset that was left out, and about a period that was measured.
 
     Raises:
         Sim2RealError: for an environment, a policy or a preset that there is not.
     """
     made = make(SimpleNamespace(env=env, env_kwargs={}))
+    stated = period_of(made, period_s)
     parameters = discover(made)
     _, info = made.reset(seed=0)
     metric = metric or ("return" if {"success", "is_success"}.isdisjoint(info) else "success")
     presets = [name for name in perturb if "=" not in name]
-    conditions, left_out = _conditions(made, parameters, presets)
+    made.action_space.seed(0)
+    _, period = first_step(made, made.action_space.sample(), stated)
+    if stated.unknown and not period.unknown:
+        period_s = period.period_s
+    conditions, left_out = _conditions(made, parameters, presets, period_s)
+    if stated.unknown and period_s:
+        left_out.append(f"The time between steps is taken to be {period_s:.4g} s: {period.said[0]}.")
     for other in (_other(word) for word in perturb if "=" in word):
         made = make(SimpleNamespace(env=env, env_kwargs={other.name: other.value}))
-        there, lost = _conditions(made, discover(made), presets)
+        there, lost = _conditions(made, discover(made), presets, period_s)
         where = f"{other.name}={other.value}"
         conditions[where] = [other]
         conditions |= {f"{label}, {where}": [other, *items] for label, items in there.items()}
@@ -72,6 +81,7 @@ def quick_study(
         parameters=discover,
         episodes=episodes,
         metric=metric,
+        period_s=period_s,
         competent=(0.9 if metric == "success" else 0.0) if competent is None else competent,
         question=f"How much is left under {', '.join(perturb)}?",
     )
@@ -88,7 +98,7 @@ def _other(word: str) -> Make:
 
 
 def _conditions(
-    made: Env, parameters: Parameters, presets: Sequence[str]
+    made: Env, parameters: Parameters, presets: Sequence[str], period_s: float | None
 ) -> tuple[dict[str, list[Item]], list[str]]:
     """Return presets and each of their parts as they fit an environment, which is closed, and what does not."""
     conditions: dict[str, list[Item]] = {}
@@ -96,7 +106,7 @@ def _conditions(
     for name in presets:
         parts: list[Item] = []
         for item in preset(name):
-            found = _fitted(item, made, parameters)
+            found = _fitted(item, made, parameters, period_s)
             if isinstance(found, Perturbation):
                 parts.append(found)
             else:
@@ -107,11 +117,15 @@ def _conditions(
     return conditions, left_out
 
 
-def _fitted(item: Perturbation, env: Env, parameters: Parameters) -> Perturbation | str:
+def _fitted(
+    item: Perturbation, env: Env, parameters: Parameters, period_s: float | None
+) -> Perturbation | str:
     """Return the perturbation as it fits an environment, or why it does not."""
-    period_s = control_period_s(env)
-    if item.target in LATE and item.target.partition(":")[2] not in parameters.names() and period_s:
-        steps = [round(seconds / period_s) for seconds in hull(item.support)]
+    period = period_of(env, period_s)
+    if item.target in LATE and item.target.partition(":")[2] not in parameters.names():
+        if period.unknown:
+            return f"that is a delay, for which one needs to know the time between steps: {period.unknown}"
+        steps = [round(seconds / period.said[0].period_s) for seconds in hull(item.support)]
         if not steps[1]:
             return "that is less than half a control step."
         item = delay(
@@ -120,7 +134,7 @@ def _fitted(item: Perturbation, env: Env, parameters: Parameters) -> Perturbatio
     if isinstance(env.observation_space, gym.spaces.Dict) and item.target == "observation":
         item = replace(item, target="observation:observation")
     try:
-        Perturbed(env, [item], parameters=parameters)
+        Perturbed(env, [item], parameters=parameters, period_s=period_s)
     except Sim2RealError as error:
         return str(error).removeprefix(f"'{item.label}': ").partition(". ")[0].rstrip(".") + "."
     return item

@@ -20,7 +20,7 @@ Env = gym.Env[Any, Any]
 Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
 
 OLD_GYM = "make it with shimmy.GymV21CompatibilityV0(env=...) around it, which turns old Gym into Gymnasium"
-SAFETY = "make it with safety_gymnasium.wrappers.SafetyGymnasium2Gymnasium around it, which tells the cost in info['cost']"
+SAFETY = "make it with safety_gymnasium.wrappers.SafetyGymnasium2Gymnasium around it, which puts the cost into info"
 
 
 class Checked:
@@ -114,7 +114,7 @@ def number(value: Any, what: str) -> float:
     (0.5, 1.0, 3.0)
     """
     try:
-        one = value.item() if hasattr(value, "item") else value
+        one = (value if hasattr(value, "item") else np.asarray(value)).item()
     except (TypeError, ValueError, RuntimeError):  # of several elements, in any library's words
         one = None
     if not isinstance(one, Real):

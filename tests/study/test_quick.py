@@ -53,6 +53,17 @@ def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
         quick_study("Pendulum-v1", [path], ["easy", "engine=mujoco"])
 
 
+def test_a_period_that_only_a_clock_tells_is_measured_and_told(path):
+    """Before its first reset, the hopper of pybullet_envs_gymnasium says nothing but the rate of its films."""
+    pytest.importorskip("pybullet_envs_gymnasium")
+    env = "pybullet_envs_gymnasium:HopperBulletEnv-v0"
+    study, told = quick_study(env, [path], ["easy"])
+    assert study.period_s == pytest.approx(0.0165)
+    assert told[-1] == "The time between steps is taken to be 0.0165 s: Bullet's clock says 0.0165 s."
+    assert quick_study(env, [path], ["easy"], period_s=0.02)[0].period_s == 0.02
+    assert quick_study("Pendulum-v1", [path], ["easy"])[0].period_s is None
+
+
 def test_what_is_measured_follows_the_environment(path):
     """Success where an environment speaks of it at once, else the return; both can be chosen."""
     assert quick_study("panda_gym:PandaReach-v3", [path], ["easy"])[0].metric == "success"
