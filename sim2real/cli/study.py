@@ -42,6 +42,12 @@ def add(commands: Commands) -> None:
     run.add_argument(
         "--competent", type=float, metavar="X", help="... of which this much is needed at nominal"
     )
+    run.add_argument(
+        "--period-s",
+        type=float,
+        metavar="S",
+        help="... seconds between two steps (what the environment says)",
+    )
     add_execution(run)
     run.add_argument(
         "--until",
@@ -128,8 +134,14 @@ def _study(arguments: argparse.Namespace) -> "tuple[Study, dict[str, Any] | None
         episodes=arguments.episodes,
         metric=arguments.metric,
         competent=arguments.competent,
+        period_s=arguments.period_s,
     )
     print("\n".join(left_out), end="\n" if left_out else "")
+    if arguments.metric is None:
+        spoken = "speak" if study.metric == "success" else "do not speak"
+        print(
+            f"measured by {study.metric}, since the environment's first words {spoken} of success; or --metric NAME"
+        )
     return study, None
 
 

@@ -12,7 +12,7 @@ from sim2real.errors import Finding, Sim2RealError
 from sim2real.study.rollout import Env, Where, make, one_line
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import first_step, period_of
 
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""
@@ -37,18 +37,39 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
         yield Finding("environment", str(error), False)
         return
     try:
-        period_s = control_period_s(env)
-        every = f", every {period_s:g} s" if period_s else ""
         spaces = (
             f"{type(one).__name__}{one.shape or ''}" for one in (env.observation_space, env.action_space)
         )
-        yield Finding("environment", f"{' to '.join(spaces)}{every}")
+        yield Finding("environment", " to ".join(spaces))
+        yield _period(env)
         yield _picture(place, env)
         yield from _rotors(env)
         yield _law("perturbations", partial(check_perturbed, partial(make, place), parameters=discover))
         yield from _parameters(env, everything)
     finally:
         env.close()
+
+
+def _period(env: Env) -> Finding:
+    """Say how long a step is, by what, and what else speaks of it; clocks are heard over one step."""
+    stated = period_of(env)
+    try:
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        _, period = first_step(env, env.action_space.sample(), stated)
+    except Exception as error:
+        return Finding("control period", f"cannot be measured: {one_line(error)}", False)
+    if not period.said:
+        said = "nothing says how long a step is: give period_s to whatever counts in seconds"
+        return Finding("control period", said, None)
+    first, *others = period.said
+    if period.unknown:
+        also = "".join(f" Also, {one}." for one in others if str(one) not in period.unknown)
+        return Finding("control period", period.unknown + also, False if others else None)
+    said = "; ".join([f"{first.period_s:.4g} s, by {first.source}", *map(str, others)])
+    if stated.unknown:
+        said += f". Nobody knows that before a step: give period_s={first.period_s:.4g} to whatever counts in seconds"
+    return Finding("control period", said, None if stated.unknown else True)
 
 
 def _picture(place: Where, env: Env) -> Finding:
@@ -103,10 +124,16 @@ def _law(about: str, law: Callable[[], object]) -> Finding:
 
 
 def _parameters(env: Env, everything: bool) -> Iterator[Finding]:
-    table = discover(env)
-    names = _in_turn(table.names())
+    try:
+        table = discover(env)
+    except Sim2RealError as error:
+        yield Finding("parameters", str(error), False)
+        return
+    names, source = _in_turn(table.names()), getattr(table, "source", "")
     if not names:
-        yield Finding("parameters", "there are none; signals can be perturbed all the same", None)
+        yield Finding(
+            "parameters", f"{source or 'there are none'} Signals can be perturbed all the same.", None
+        )
         return
     end_s = math.inf if everything else time.monotonic() + PARAMETERS_S
     tried, silent = 0, []
@@ -121,7 +148,9 @@ def _parameters(env: Env, everything: bool) -> Iterator[Finding]:
             if set(probes[name].first_steps) <= {None}:
                 silent.append(name)
     rest = "" if tried == len(names) else f" of {len(names)}; --all tries the others"
-    yield Finding("parameters", f"{tried}{rest}")
+    yield Finding("parameters", f"{tried}{rest}{f' ({source})' if source else ''}")
+    for reason, cannot in groupby(getattr(table, "impossible", {}).items(), lambda row: row[1]):
+        yield Finding("parameters", f"not {', '.join(name for name, _ in cannot)}: {reason}", None)
     if silent:
         said = f"{', '.join(silent)}: nothing to see of them in {STEPS} steps of random actions alone"
         yield Finding("parameters", said, None)

@@ -19,7 +19,7 @@ from sim2real.errors import Finding, Sim2RealError
 from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Policy, PolicyFile, Term
 from sim2real.policies.binding import compare
 from sim2real.study.rollout import Env, Row, Where, dress, episode, make, one_line
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import period_of
 
 Array = NDArray[np.float64]
 
@@ -263,20 +263,25 @@ def _in(env: Env, policy: PolicyFile, network: Policy, contract: Contract, trust
 
 def _play(env: Env, bound: BoundPolicy) -> tuple[Row, NDArray[Any]]:
     """Return the first seconds of an episode, and the actions of each step."""
-    period_s, seen = control_period_s(env), _Seen(env)
+    period_s, seen = period_of(env).period_s, _Seen(env)
     steps = round(RUN_S / period_s) if period_s else 100
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it ends the episode
         return episode(seen, bound, 0, steps), np.array(seen.actions)
 
 
 def _failed(row: Row) -> bool:
-    return bool(row["termination"]) and not row["success"]
+    return bool(row["termination"]) and row["success"] is not None and not row["success"]
 
 
 def _told(env: Env, row: Row, actions: NDArray[Any]) -> Iterator[Finding]:
     lasted = f"{row['duration_s']:.3g} s" if row["duration_s"] else f"{row['length']} steps"
     if _failed(row):
         yield Finding("episode", f"is over after {lasted}: {row['termination']}.", False)
+    elif row["termination"]:
+        untold = "" if row["success"] else ", and whether it succeeded the environment does not tell"
+        yield Finding(
+            "episode", f"is over after {lasted}: {row['termination']}{untold}.", None if untold else True
+        )
     else:
         yield Finding("episode", f"goes on after {lasted}")
     space = env.action_space

@@ -114,6 +114,11 @@ class Perturbation:
         return ("jointly", *self.identity[2:]) if isinstance(self.amount, Column) else self.identity
 
     @property
+    def timed(self) -> bool:
+        """Whether it counts in seconds, so that the time between steps has to be known."""
+        return isinstance(self.amount, Drift) or isinstance(self.every, Interval | Schedule)
+
+    @property
     def acts(self) -> bool:
         """Whether it can change anything: not at strength 0, nor with the operation's identity as amount."""
         return self.strength > 0 and self.amount != OPERATIONS[self.operation].identity

@@ -17,11 +17,13 @@ from gymnasium.wrappers import Autoreset
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import OPERATIONS, Make, Parameter, Parameters, Perturbation
-from sim2real.perturb.amounts import Amount, Drift, Interval, Support, hull, shown
+from sim2real.perturb.amounts import Amount, Support, hull, shown
 from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, globs, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws, next_episode
+from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
+from sim2real.wrappers.period import first_step, period_of
 
 Env = gym.Env[Any, Any]
 ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -55,17 +57,22 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             ``Mujoco.of`` do; None for ``env.unwrapped.parameters``, if any.
         terms: names of parts of the observation: slices of a vector, or in a Dict or Tuple the place that a
             target would name ("observation:0:3"); None for ``env.unwrapped.observation_terms``, if any.
-        period_s: time between steps, for Interval, Drift and schedules; None for what the environment says.
+        period_s: time between steps, for Interval, Drift and schedules; None for what the environment says, where
+            its sources agree and the simulator's clock does not contradict them in the first step.
 
     Raises:
         Sim2RealError: if a perturbation does not fit the environment; in a step only if the environment breaks
-            its word, by an array of another shape than its space has, or by a reset of its own.
+            its word: by its clock, by an array of another shape than its space has, by a reset of its own.
     """
+
+    timed: str
+    """Who needs to know the time between steps and has not yet seen one, empty for nobody."""
 
     _wrapped: bool = False
     _draws: "list[Draws]"
     _knobs: "dict[str, _Knob]"
     _moving: "list[_Knob]"
+    _lasting: "list[_Knob]"
     _observation: "_Signal"
     _action: "_Signal"
 
@@ -86,12 +93,9 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self, perturbations=self.perturbations, parameters=way, terms=terms, period_s=period_s
         )
         super().__init__(env)
-        bare: Any = env.unwrapped
         if callable(parameters):
             parameters = parameters(env)
-        self.parameters: Parameters | None = (
-            getattr(bare, "parameters", None) if parameters is None else parameters
-        )
+        self.parameters: Parameters | None = own_parameters(env) if parameters is None else parameters
         self._inner = [layer for layer in layers(env) if isinstance(layer, Perturbed)]
         for layer in self._inner:
             layer._wrapped = True
@@ -131,15 +135,18 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _adopt(self, plan: "_Plan") -> None:
         if self._running:
-            for name, knob in self._knobs.items():
-                if name not in plan.knobs:
-                    knob.restore()
+            with together(self.parameters):
+                for name, knob in self._knobs.items():
+                    if name not in plan.knobs:
+                        knob.restore()
         self.perturbations = plan.perturbations
         self._saved_kwargs = {**self._saved_kwargs, "perturbations": plan.perturbations}
         self._cached_spec = None
         self._draws, self._knobs = plan.draws, plan.knobs
         self._observation, self._action = plan.observation, plan.action
+        self._period, self.timed = plan.period, plan.timed
         self._moving = [knob for knob in plan.knobs.values() if knob.moves]
+        self._lasting = [knob for knob in plan.knobs.values() if not knob.transient]
         self._next = None
 
     def _check_nominal(self) -> None:
@@ -148,8 +155,11 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         table = self.parameters
         if table is None:
             return
+        wanted = getattr(
+            table, "wanted", table.get
+        )  # what was set; a reading may be the environment's own draw
         for name in table.names():
-            value, nominal = table.get(name), table.spec(name).nominal
+            value, nominal = wanted(name), table.spec(name).nominal
             if value != nominal and name not in held:
                 raise Sim2RealError(
                     f"{name} is {shown(value)}, not its nominal {shown(nominal)}: make it a perturbation, or "
@@ -168,10 +178,13 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._running, self._ended, self._told = True, False, {}
         for signal in (self._observation, self._action):
             signal.start(self._told, self._seed, self._episode)
-        for knob in self._knobs.values():
-            if not knob.transient:
+        with together(self.parameters):
+            for knob in self._lasting:
                 knob.turn(self._told)
         observation, info = self.env.reset(seed=seed, options=options)
+        if self._lasting:
+            confirm(self.parameters, {knob.name: self._told[knob.name] for knob in self._lasting})
+        self._unread = bool(self._lasting)
         for knob in self._moving:
             if knob.transient:
                 knob.step(self._told)
@@ -188,10 +201,24 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for knob in self._moving:
             knob.step(told)
         action = self._action(action, told)
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self.timed:
+            outcome, period = first_step(self.env, action, self._period)
+            period.needed(self.timed)
+            self.timed = ""
+        else:
+            outcome = self.env.step(action)
+        observation, reward, terminated, truncated, info = outcome
         if terminated or truncated or self._ended:
             self._end(bool(terminated or truncated), observation, info)
+        if self._unread or ((terminated or truncated) and self._lasting):
+            self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
+
+    def _read_back(self) -> None:
+        """See in the first and the last step of an episode that the environment leaves alone what was set."""
+        self._unread = False
+        wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
+        must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")
 
     def _end(self, ended: bool, observation: Any, info: dict[str, Any]) -> None:
         """Raise if what ended went on without a reset that could be seen: what is seen now is not what was last."""
@@ -210,8 +237,9 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def restore(self) -> None:
         """Give every parameter its nominal value back; a step then needs a reset first."""
         if self._running:
-            for knob in self._knobs.values():
-                knob.restore()
+            with together(self.parameters):
+                for knob in self._knobs.values():
+                    knob.restore()
         self._running = False
 
     def close(self) -> None:
@@ -229,14 +257,15 @@ class _Plan:
         self.draws: list[Draws] = []
         self.knobs: dict[str, _Knob] = {}
         self._parameters, self._inner = wrapper.parameters, wrapper._inner
-        terms, period_s = wrapper._terms, wrapper._period_s
+        terms = wrapper._terms
         if terms is None:
             terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
         actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
         numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
         self.observation = _Signal("observation", env.observation_space, terms)
         self.action = _Signal("action", env.action_space, numbered)
-        period_s = control_period_s(env) if period_s is None else period_s
+        self.period, self.timed = period_of(env, wrapper._period_s), ""
+        period_s = self.period.period_s
         occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
         for item in perturbations:
             if isinstance(item, Make):
@@ -248,9 +277,9 @@ class _Plan:
                 raise Sim2RealError(
                     f"Perturbed takes perturbations; put a Wrap around the environment: {item!r}."
                 )
-            timed = isinstance(item.amount, Drift) or isinstance(item.every, Interval | Schedule)
-            if period_s is None and timed:
-                raise Sim2RealError(f"'{item.label}' needs to know the time between steps: give period_s.")
+            if item.timed:
+                self.timed = self.timed or f"'{item.label}'"
+                self.period.needed(f"'{item.label}'")
             side, _, part = item.target.partition(":")
             occurrence = occurrences[item.identity]
             occurrences[item.identity] += 1
@@ -302,7 +331,7 @@ class _Knob:
 
     def __init__(self, name: str, spec: Parameter, parameters: Parameters) -> None:
         self.transient = self.moves = spec.transient
-        self._name, self._spec, self._set = name, spec, parameters.set
+        self.name, self._spec, self._set = name, spec, parameters.set
         self._items: list[Perturbation] = []
         self._chain: list[Draws] = []
 
@@ -319,7 +348,7 @@ class _Knob:
         low, high = hull(reached)
         if low < self._spec.low or high > self._spec.high:
             raise Sim2RealError(
-                f"{' and '.join(repr(item.label) for item in self._items)} can make {self._name} "
+                f"{' and '.join(repr(item.label) for item in self._items)} can make {self.name} "
                 f"{shown(low if low < self._spec.low else high)} {self._spec.unit}; it must stay within "
                 f"[{shown(self._spec.low)}, {shown(self._spec.high)}]."
             )
@@ -327,7 +356,7 @@ class _Knob:
     def step(self, told: dict[str, Any]) -> None:
         """Turn it if it changes at this moment."""
         if self.transient:
-            told.pop(self._name, None)
+            told.pop(self.name, None)
         if any([drawn.changed for drawn in self._chain]):
             self.turn(told)
 
@@ -337,12 +366,13 @@ class _Knob:
         for drawn in self._chain:
             if drawn.amount is not None and (drawn.changed or not self.transient):
                 value = drawn.apply(value, drawn.amount, None)[0]
-        told[self._name] = value = min(max(value, self._spec.low), self._spec.high)
-        self._set(self._name, value)
+        value = min(max(value, self._spec.low), self._spec.high)
+        told[self.name] = value = float(round(value)) if self._spec.whole else value
+        self._set(self.name, value)
 
     def restore(self) -> None:
         if not self.transient:
-            self._set(self._name, self._spec.nominal)
+            self._set(self.name, self._spec.nominal)
 
 
 class _Place(NamedTuple):
@@ -741,7 +771,8 @@ def _within(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
 
 def _alike(env: Env, space: str) -> bool:
     """Tell whether the bare environment's names still fit, that is, no wrapper reshaped its signal."""
-    return bool(getattr(env, space).shape == getattr(env.unwrapped, space).shape)
+    bare = getattr(env.unwrapped, space, None)  # robosuite's has no spaces
+    return bare is not None and bool(getattr(env, space).shape == bare.shape)
 
 
 def _check_env(env: Any) -> None:
@@ -768,17 +799,3 @@ def layers(env: Env) -> Iterator[Env]:
     while isinstance(env, gym.Wrapper):
         yield env
         env = env.env
-
-
-def control_period_s(env: Env) -> float | None:
-    """Return the time between two steps in seconds, None where the environment does not say."""
-    bare = env.unwrapped
-    fps = env.metadata.get("render_fps")
-    for found in (
-        getattr(bare, "control_period_s", None),
-        getattr(bare, "dt", None),
-        1.0 / fps if fps else None,
-    ):
-        if isinstance(found, int | float) and found > 0:
-            return float(found)
-    return None

@@ -18,9 +18,11 @@ class Toy(gym.Env):
     """Reports everything an environment can, unless told not to; `fault` says what goes wrong."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    control_period_s = 0.1
     observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float64)
     made = 0
+    tells = None  # the last info instead of its own
 
     def __init__(self, length=10, fault="", reports=True, render_mode=None):
         Toy.made += 1
@@ -44,6 +46,8 @@ class Toy(gym.Env):
         info = {"cost": 0.5, "violations": 1, "intervened": self.steps == 1} if self.reports else {}
         if over and self.reports:
             info |= {"success": False, "termination": "bored", "metrics": {"distance_m": np.float32(2.0)}}
+        if over and self.tells is not None:
+            info = dict(self.tells)
         reward = np.nan if self.fault == "nan" else self.gain * float(action[0])
         terminated = over and self.fault == "terminates"
         seen = np.nan if self.fault == "blind" else action[0]
@@ -67,6 +71,14 @@ class Balance:
     def __call__(self, observation):
         x, v, angle, rate = observation
         return int(0.1 * x + 0.2 * v + self.gain * angle + 0.5 * rate > 0)
+
+
+class Repeated(gym.Wrapper):
+    """Makes two steps of one, as wrappers that skip frames do."""
+
+    def step(self, action):
+        self.env.step(action)
+        return self.env.step(action)
 
 
 def constant(env, value=0.5):
@@ -130,6 +142,7 @@ def cartpole(**changes):
         },
         "episodes": 4,
         "parameters": pole,
+        "metric": "survived",
     }
     return Study(**{**fields, **changes})
 

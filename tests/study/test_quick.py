@@ -49,6 +49,9 @@ class Speaking(gym.Env):
         super().reset(seed=seed)
         return {"say": "abc", "x": np.zeros(2, np.float32)}, {}
 
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
+
 
 gym.register("sim2real-tests/Speaking-v0", entry_point=Speaking, disable_env_checker=True)
 
@@ -78,6 +81,17 @@ def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
     assert len(digests) >= 2
     with pytest.raises(Sim2RealError, match="cannot be made"):
         quick_study("Pendulum-v1", [path], ["easy", "engine=mujoco"])
+
+
+def test_a_period_that_only_a_clock_tells_is_measured_and_told(path):
+    """Before its first reset, the hopper of pybullet_envs_gymnasium says nothing but the rate of its films."""
+    pytest.importorskip("pybullet_envs_gymnasium")
+    env = "pybullet_envs_gymnasium:HopperBulletEnv-v0"
+    study, told = quick_study(env, [path], ["easy"])
+    assert study.period_s == pytest.approx(0.0165)
+    assert told[-1] == "The time between steps is taken to be 0.0165 s: Bullet's clock says 0.0165 s."
+    assert quick_study(env, [path], ["easy"], period_s=0.02)[0].period_s == 0.02
+    assert quick_study("Pendulum-v1", [path], ["easy"])[0].period_s is None
 
 
 def test_what_is_measured_follows_the_environment(path):

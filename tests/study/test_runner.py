@@ -15,7 +15,7 @@ from study_toys import OnSeed, cartpole, misshapen, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Wrap, add, scale
+from sim2real.perturb import Drift, Wrap, add, scale
 from sim2real.study import Store, merge, open_study, run
 from sim2real.study.executors import Processes
 from sim2real.study.replay import find
@@ -253,8 +253,8 @@ def test_rows_are_kept_when_a_run_is_interrupted(tmp_path, undisturbed):
 
 def test_an_interrupted_run_does_not_wait_for_its_workers(tmp_path):
     """Ctrl-C ends episodes that would go on for a minute."""
-    seeds = [cell.trial.seed for cell in toy(episodes=3).cells()]
-    study, started = toy(OnSeed, {"seeds": seeds[1:], "deed": "hang"}, episodes=3), time.monotonic()
+    seeds = [cell.trial.seed for cell in toy(episodes=6).cells()]
+    study, started = toy(OnSeed, {"seeds": seeds[2:], "deed": "hang"}, episodes=6), time.monotonic()
 
     def interrupt(done, total, failed):
         if done:
@@ -263,7 +263,7 @@ def test_an_interrupted_run_does_not_wait_for_its_workers(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path, workers=2, progress=interrupt)
     assert time.monotonic() - started < 30
-    assert len(Store(tmp_path)) == 1
+    assert len(Store(tmp_path)) in (1, 2)
 
 
 def test_workers_compute_in_one_thread():
@@ -324,6 +324,10 @@ def test_a_failing_policy_fills_its_rows_and_stops_nothing(tmp_path):
         ({"conditions": {"c": [scale("parameter:gian", 2.0)]}}, "Condition 'c': .*gian"),
         ({"conditions": {"c": [add("observation:9", 1.0)]}}, "Condition 'c': "),
         ({"conditions": {"c": [Wrap(study_toys.torn, label="w")]}}, "(?s)torn.*Condition 'c' cannot be used"),
+        (
+            {"conditions": {"c": [Wrap(study_toys.Repeated, label="w"), add("action", Drift(0.1, 1.0))]}},
+            "Condition 'c': .*control_period_s says 0.1 s, but a count of 2 steps in one says 0.2 s: give period_s",
+        ),
     ],
 )
 @pytest.mark.parametrize("workers", [0, 1])
