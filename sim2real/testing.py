@@ -21,6 +21,7 @@ from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, d
 from sim2real.wrappers import Perturbed
 from sim2real.wrappers.checked import checked
 from sim2real.wrappers.parameters import confirm, differs, own_parameters
+from sim2real.wrappers.perturbed import leaves
 
 Env = gym.Env[Any, Any]
 Array = NDArray[np.float32]
@@ -270,7 +271,8 @@ def check_perturbed(
     given = perturbations or ()
     if perturbations is None:
         sides = {"observation": bare.observation_space, "action": bare.action_space}
-        noisy = [side for side, space in sides.items() if isinstance(space, gym.spaces.Box)]
+        kinds = {side: {type(leaf) for _, leaf in leaves(space)} for side, space in sides.items()}
+        noisy = [side for side in sides if kinds[side] == {gym.spaces.Box}]
         perturbations = [add(side, Normal(0, 0.01)) for side in noisy]
         perturbations += [delay("action", 2), hold("observation", 0.3)]
     made.append(elsewhere := make())

@@ -53,7 +53,6 @@ class Draws:
         amount: the weakened amount that acts now, a float or an array of ``shape``; None while none does.
         changed: whether the start or the last tick drew or ended it.
         apply: what does the operation with the amount that acts now.
-        shape: of one draw.
 
     Args:
         perturbation: what is drawn.
@@ -68,7 +67,7 @@ class Draws:
     def __init__(
         self, perturbation: Perturbation, occurrence: int, shape: tuple[int, ...], period_s: float | None
     ) -> None:
-        self._perturbation, self.shape = perturbation, shape
+        self._perturbation, self._shape = perturbation, shape
         self._row = (perturbation.amount.width,) if isinstance(perturbation.amount, Column) else ()
         self._key, self._own = (*perturbation.stream, occurrence), (*perturbation.identity, occurrence)
         self.apply = OPERATIONS[perturbation.operation].at(perturbation.strength)
@@ -97,7 +96,7 @@ class Draws:
         amount, operation = self._perturbation.amount, OPERATIONS[self._perturbation.operation]
         if not isinstance(amount, Amount):
             return [operation.weaken(amount, self._perturbation.strength)] * count
-        u = self._stream(count, *self.shape, *self._row)
+        u = self._stream(count, *self._shape, *self._row)
         if isinstance(amount, Drift):
             path = amount.path(u, self._period_s, self._last)
             self._last = path[-1]
@@ -105,7 +104,7 @@ class Draws:
         else:
             values = amount.quantile(u)
         values = operation.weaken(values, self._perturbation.strength)
-        return list(values) if self.shape else values.tolist()
+        return list(values) if self._shape else values.tolist()
 
 
 class _EveryStep(Draws):
@@ -181,15 +180,15 @@ class _Scheduled(Draws):
         amount = self._perturbation.amount
         if not isinstance(amount, Amount):
             return amount
-        drawn = amount.quantile(self._stream(1, *self.shape, *self._row))[0]
-        return drawn if self.shape else float(drawn)
+        drawn = amount.quantile(self._stream(1, *self._shape, *self._row))[0]
+        return drawn if self._shape else float(drawn)
 
 
 class _Held(Draws):
     """For ``hold``: whether this step is held, that is, a number lies below the probability drawn."""
 
     def __init__(self, probability: Draws) -> None:
-        self._probability, self.apply, self.shape = probability, probability.apply, probability.shape
+        self._probability, self.apply = probability, probability.apply
 
     @property
     def source(self) -> Draws:

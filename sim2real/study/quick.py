@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import gymnasium as gym
-
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Integers, Item, Make, Parameters, Perturbation, delay, preset
 from sim2real.perturb.amounts import hull
@@ -17,6 +15,7 @@ from sim2real.study.rollout import Env, make
 from sim2real.study.study import Study
 from sim2real.wrappers import Perturbed, discover
 from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.perturbed import leaves
 
 GRADES = ("easy", "medium", "hard")
 LATE = {"parameter:actuator.latency_s": "action", "parameter:sensor.latency_s": "observation"}
@@ -34,8 +33,8 @@ def quick_study(
 ) -> tuple[Study, tuple[str, ...]]:
     """Return the study of policies in an environment, under presets and under each of their parts alone.
 
-    A latency that the environment has no parameter for is a delay of as many control steps; what goes for the
-    whole of a Dict of observations goes for its part "observation". What does not fit is left out. After
+    A latency that the environment has no parameter for is a delay of as many control steps; what does not fit
+    the whole of a Dict or Tuple, as some part has no numbers, goes for each other part. The rest is left out. After
     ``KEYWORD=VALUE`` among the presets all of this is asked once more, of the environment made with that value.
 
     Args:
@@ -106,11 +105,11 @@ def _conditions(
     for name in presets:
         parts: list[Item] = []
         for item in preset(name):
-            found = _fitted(item, made, parameters, period_s)
-            if isinstance(found, Perturbation):
-                parts.append(found)
-            else:
-                left_out.append(f"{name} without '{item.label}': {found}")
+            for one, wrong in _fitted(item, made, parameters, period_s):
+                if wrong:
+                    left_out.append(f"{name} without '{one.label}': {wrong}")
+                else:
+                    parts.append(one)
         conditions[name] = parts
         conditions |= {part.label: [part] for part in parts}
     made.close()
@@ -119,22 +118,32 @@ def _conditions(
 
 def _fitted(
     item: Perturbation, env: Env, parameters: Parameters, period_s: float | None
-) -> Perturbation | str:
-    """Return the perturbation as it fits an environment, or why it does not."""
+) -> list[tuple[Perturbation, str]]:
+    """Return the perturbation as it fits an environment, or its parts, each with why it does not fit, "" if it does."""
     period = period_of(env, period_s)
     if item.target in LATE and item.target.partition(":")[2] not in parameters.names():
         if period.unknown:
-            return f"that is a delay, for which one needs to know the time between steps: {period.unknown}"
+            needed = "that is a delay, for which one needs to know the time between steps: "
+            return [(item, needed + period.unknown)]
         steps = [round(seconds / period.said[0].period_s) for seconds in hull(item.support)]
         if not steps[1]:
-            return "that is less than half a control step."
+            return [(item, "that is less than half a control step.")]
         item = delay(
             LATE[item.target], steps[0] if steps[0] == steps[1] else Integers(*steps), every=item.every
         )
-    if isinstance(env.observation_space, gym.spaces.Dict) and item.target == "observation":
-        item = replace(item, target="observation:observation")
+    wrong = _misfit(item, env, parameters, period_s)
+    if not wrong:
+        return [(item, "")]
+    space = {"observation": env.observation_space, "action": env.action_space}.get(item.target)
+    paths = [] if space is None else [path for path, _ in leaves(space) if path]
+    parts = [replace(item, target=":".join((item.target, *map(str, path)))) for path in paths]
+    return [(part, _misfit(part, env, parameters, period_s)) for part in parts] or [(item, wrong)]
+
+
+def _misfit(item: Perturbation, env: Env, parameters: Parameters, period_s: float | None) -> str:
+    """Return why a perturbation does not fit an environment, "" if it does."""
     try:
         Perturbed(env, [item], parameters=parameters, period_s=period_s)
     except Sim2RealError as error:
         return str(error).removeprefix(f"'{item.label}': ").partition(". ")[0].rstrip(".") + "."
-    return item
+    return ""

@@ -177,13 +177,13 @@ def misplaced(space: spaces.Space[Any], value: Any, name: str = "observation") -
             return (
                 f"the {name} is {_shown(value)}, not a dict with the keys {', '.join(map(str, space.spaces))}"
             )
-        found = (misplaced(space[key], value[key], f"{name}['{key}']") for key in space.spaces)
+        found = (misplaced(space[key], value[key], f"{name}:{key}") for key in space.spaces)
         return next(filter(None, found), "")
     elif isinstance(space, spaces.Tuple):
         if not isinstance(value, tuple) or len(value) != len(space.spaces):
             return f"the {name} is {_shown(value)}, not a tuple of {len(space.spaces)}"
         parts = enumerate(zip(space.spaces, value, strict=True))
-        return next(filter(None, (misplaced(*part, f"{name}[{place}]") for place, part in parts)), "")
+        return next(filter(None, (misplaced(*part, f"{name}:{place}") for place, part in parts)), "")
     return ""
 
 

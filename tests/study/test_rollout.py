@@ -38,7 +38,12 @@ def test_a_row_tells_what_the_environment_reported():
     assert (row["length"], row["duration_s"]) == (10, 1.0)
     assert (row["cost"], row["violations"], row["interventions"]) == (5.0, 10, 1)
     assert (row["success"], row["termination"]) == (0, "bored")
-    assert json.loads(row["metrics"]) == {"distance_m": 2.0, "survived": 1.0, "outside_share": 0.0, "outside_by": 0.0}
+    assert json.loads(row["metrics"]) == {
+        "distance_m": 2.0,
+        "survived": 1.0,
+        "outside_share": 0.0,
+        "outside_by": 0.0,
+    }
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
 
 
