@@ -70,7 +70,7 @@ class Where(Protocol):
         """Arguments of `gymnasium.make`."""
 
 
-def make(place: Where, **extra: Any) -> Env:
+def make(place: Where, /, **extra: Any) -> Env:
     """Make the bare environment of a trial, or of whatever else says where it plays.
 
     Raises:
