@@ -552,11 +552,12 @@ class _Signal:
             return value
         own = self._own
         try:
-            if own is None or isinstance(own, dict):
+            if type(own) is dict or own is None:
                 value = _owned(value, own)
             else:  # an array, mostly of the right dtype: what `_owned` does, without a call
                 value = np.array(value)
-                if own is not True and value.dtype != own:
+                dtype = value.dtype
+                if dtype is not own and own is not True and dtype != own:
                     value = _owned(value, own)
             for live in self._live:
                 value = live(value, told)
@@ -629,8 +630,9 @@ class _Live:
         elif self._share is not None:
             amount = amount[self._share].reshape(self._shape)
         holder = signal
-        for key in self._path:
-            holder = holder[key]
+        if self._path:
+            for key in self._path:
+                holder = holder[key]
         value = holder if index is None else holder[index]
         if self._remembers:
             value = value.copy() if self._array else deepcopy(value)
