@@ -39,6 +39,8 @@ AT_ONCE = 1000
 """Actions that are looked at together."""
 ROUNDING = 2.0**-23
 """Between a limit and what float32 makes of it, as a share."""
+INERT = "inert: "
+"""Before the label of a part of a condition, in the metrics of an episode in which it changed no value."""
 ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 SUCCESS = ("success", "is_success")
 """What an environment may call its word on an episode's success, in `info`."""
@@ -283,7 +285,10 @@ def episode(
         "violations": int(violations),
         "interventions": int(interventions),
         "metrics": canonical(
-            {"survived": float(not terminated)} | outside.told(length) | _metrics(info, safe / length)
+            {"survived": float(not terminated)}
+            | outside.told(length)
+            | _metrics(info, safe / length)
+            | _inert(env)
         ),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
@@ -374,6 +379,12 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
         found["shield_change"] = float(sum(told["change"] for told in shields))
         found["shield_infeasible"] = float(sum(told["infeasible"] for told in shields))
     return found
+
+
+def _inert(env: Env) -> dict[str, float]:
+    """Return a figure for each part of the condition that changed no value in the episode that was played."""
+    parts = (label for layer in layers(env) if isinstance(layer, Perturbed) for label in layer.inert)
+    return {f"{INERT}{label}": 1.0 for label in parts}
 
 
 def one_line(error: BaseException) -> str:

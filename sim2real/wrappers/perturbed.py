@@ -157,9 +157,8 @@ class Perturbed(Checking, RecordConstructorArgs):
         table = self.parameters
         if table is None:
             return
-        wanted = getattr(
-            table, "wanted", table.get
-        )  # what was set; a reading may be the environment's own draw
+        # What was set counts: what is read may be a draw of the environment's own.
+        wanted = getattr(table, "wanted", table.get)
         for name in table.names():
             value, nominal = wanted(name), table.spec(name).nominal
             if value != nominal and name not in held:
@@ -180,6 +179,8 @@ class Perturbed(Checking, RecordConstructorArgs):
         self._running, self._ended, self._told = True, False, {}
         for signal in (self._observation, self._action):
             signal.start(self._told, self._seed, self._episode)
+        for knob in self._knobs.values():
+            knob.acted.clear()
         with together(self.parameters):
             for knob in self._lasting:
                 knob.turn(self._told)
@@ -231,6 +232,16 @@ class Perturbed(Checking, RecordConstructorArgs):
                 "put Perturbed inside of what resets it."
             )
         self._ended = True
+
+    @property
+    def inert(self) -> tuple[str, ...]:
+        """Labels of the perturbations that have changed no value in this episode so far.
+
+        Such as a factor of what is zero, a lag of what never changes, or an event that has not come yet.
+        """
+        acted = self._observation.acted | self._action.acted
+        acted |= {item for knob in self._knobs.values() for item in knob.acted}
+        return tuple(item.label for item in self.perturbations if item.acts and id(item) not in acted)
 
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
         return {**info, "parameters": {**info.get("parameters", {}), **self._told}}
@@ -335,6 +346,7 @@ class _Knob:
         self.name, self._spec, self._set = name, spec, parameters.set
         self._items: list[Perturbation] = []
         self._chain: list[Draws] = []
+        self.acted: set[int] = set()  # ids of perturbations that have changed the value in this episode
 
     def add(self, item: Perturbation, drawn: Draws) -> None:
         self._items.append(item)
@@ -364,9 +376,11 @@ class _Knob:
     def turn(self, told: dict[str, Any]) -> None:
         """Set what the perturbations that act now make of the nominal value."""
         value = self._spec.nominal
-        for drawn in self._chain:
+        for item, drawn in zip(self._items, self._chain, strict=True):
             if drawn.amount is not None and (drawn.changed or not self.transient):
-                value = drawn.apply(value, drawn.amount, None)[0]
+                before, value = value, drawn.apply(value, drawn.amount, None)[0]
+                if value != before:
+                    self.acted.add(id(item))
         value = min(max(value, self._spec.low), self._spec.high)
         told[self.name] = value = float(round(value)) if self._spec.whole else value
         self._set(self.name, value)
@@ -523,6 +537,11 @@ class _Signal:
         for live in self._live:
             live.start(told, *episode)
 
+    @property
+    def acted(self) -> set[int]:
+        """Ids of the perturbations that have changed the signal in this episode."""
+        return {id(live.item) for live in self._live if live.acted}
+
     def check(self, value: Any) -> None:
         """Raise if a value that is to be perturbed has another form than its space says."""
         if wrong := misplaced(self.space, value, self._side):
@@ -534,11 +553,12 @@ class _Signal:
             return value
         own = self._own
         try:
-            if own is None or isinstance(own, dict):
+            if type(own) is dict or own is None:
                 value = _owned(value, own)
             else:  # an array, mostly of the right dtype: what `_owned` does, without a call
                 value = np.array(value)
-                if own is not True and value.dtype != own:
+                dtype = value.dtype
+                if dtype is not own and own is not True and dtype != own:
                     value = _owned(value, own)
             for live in self._live:
                 value = live(value, told)
@@ -574,6 +594,7 @@ class _Live:
     ) -> None:
         operation, dtype = OPERATIONS[item.operation], place.space.dtype
         self.drawn, self._source, self._memory = drawn, drawn.source, None
+        self.item, self.acted = item, False
         kind = item.identity[2]
         self._name = f"{item.operation} {item.target}"
         self._name += "" if kind == "episode" else f" every {kind}"
@@ -591,7 +612,7 @@ class _Live:
 
     def start(self, told: dict[str, Any], *episode: int) -> None:
         """Forget the last episode, and draw for this one."""
-        self._memory = None
+        self._memory, self.acted = None, False
         if self._leads:
             self.drawn.start(*episode)
             if self._tells:
@@ -612,14 +633,21 @@ class _Live:
         elif self._share is not None:
             amount = amount[self._share].reshape(self._shape)
         holder = signal
-        for key in self._path:
-            holder = holder[key]
+        if self._path:
+            for key in self._path:
+                holder = holder[key]
         value = holder if index is None else holder[index]
         if self._remembers:
             value = value.copy() if self._array else deepcopy(value)
+        before = value
         value, self._memory = drawn.apply(value, amount, self._memory)
         if self._whole is not None:
             value = np.clip(np.rint(value), self._whole.min, self._whole.max).astype(self._whole.dtype)
+        if not self.acted:
+            same = (
+                np.array_equal(before, value) if self._array else data_equivalence(before, value, exact=True)
+            )
+            self.acted = not same
         if not self._array:
             value = deepcopy(value)
         if index is None:

@@ -10,7 +10,7 @@ from sim2real import policies
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
 from sim2real.study import Store, Trial, replay
-from sim2real.study.rollout import Bench, dress, one_line, success
+from sim2real.study.rollout import INERT, Bench, dress, one_line, success
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import COLUMNS
 
@@ -45,6 +45,15 @@ def test_a_row_tells_what_the_environment_reported():
         "outside_by": 0.0,
     }
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
+
+
+def test_a_row_names_the_parts_of_its_condition_that_did_nothing():
+    """A part that acts hides none that changes no value."""
+    inert = set_to("parameter:gain", 1.0)  # which it is
+    row = Bench().run(trial([add("action", Normal(0, 1)), inert]))
+    assert [name for name in json.loads(row["metrics"]) if name.startswith(INERT)] == [
+        f"{INERT}{inert.label}"
+    ]
 
 
 def test_an_episode_lasts_as_long_as_is_known():

@@ -115,7 +115,9 @@ def test_what_is_no_gymnasium_is_one_sentence_everywhere(name, within):
         raise AssertionError(Bench().run(trial)["error"])
 
 
-@pytest.mark.parametrize("one", [1.0, 1, np.float32(1), np.array(1.0), np.array([[1.0]]), torch_like()[:1] + 1])
+@pytest.mark.parametrize(
+    "one", [1.0, 1, np.float32(1), np.array(1.0), np.array([[1.0]]), torch_like()[:1] + 1]
+)
 def test_one_number_is_a_number_in_any_wrapping(one):
     """Rewards are floats and ends are bools, whatever they come in."""
     env = Perturbed(make(reward=one, terminated=one, truncated=0 * one), [])
@@ -139,7 +141,9 @@ def test_dtypes_and_bounds_are_the_environment_s():
     """What differs from the space in these alone is handed on as it is, and 0-d spaces take plain numbers."""
     for value in (np.zeros(2), np.array([7, 0])):
         assert checked(make(observation=value)).reset()[0] is value
-    assert misplaced(gym.spaces.Box(-1, 1, ()), 0.5) == misplaced(gym.spaces.Box(-1, 1, ()), np.float32(3)) == ""
+    assert (
+        misplaced(gym.spaces.Box(-1, 1, ()), 0.5) == misplaced(gym.spaces.Box(-1, 1, ()), np.float32(3)) == ""
+    )
 
 
 def test_the_inner_parts_of_an_observation_are_checked_by_their_names():

@@ -951,3 +951,26 @@ def test_a_group_of_joints_is_all_of_them():
     assert [len(set(one.values())) for one in told] == [1, 1]
     assert told[0].keys() == told[1].keys()
     env.close()
+
+
+def test_parts_that_change_nothing_are_named_in_every_episode():
+    """A factor of zero, a delay of what never changes and an event that has not come are inert; others hide none."""
+    parts = {
+        "acts": add("observation:own", Normal(0, 0.1)),
+        "factor of zero": scale("parameter:offset", 2.0),
+        "sets what is set": set_to("parameter:gain", 1.0),
+        "not yet": add("parameter:kick", 1.0, every=Interval(2.0, 2.0)),
+        "lag of a constant": delay("action", 2),
+        "clips nothing": clip("observation:counter", 100.0),
+    }
+    env = Perturbed(EchoEnv(), parts.values())
+    for seed in range(2):
+        env.reset(seed=seed)
+        for _ in range(10):
+            env.step(np.ones(3, np.float32))
+        assert env.inert == tuple(item.label for name, item in parts.items() if name != "acts")
+    for step in range(15):
+        env.step(np.full(3, step, np.float32))
+    assert env.inert == tuple(
+        parts[name].label for name in ("factor of zero", "sets what is set", "clips nothing")
+    )
