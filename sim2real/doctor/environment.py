@@ -3,11 +3,10 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import partial, reduce
 from itertools import groupby, takewhile, zip_longest
-from typing import Any
+from operator import getitem
 
-import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Finding, Sim2RealError
@@ -16,6 +15,7 @@ from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
 from sim2real.wrappers.checked import checked
 from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.perturbed import leaves
 
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""
@@ -61,21 +61,11 @@ def _observation(env: Env) -> Iterator[Finding]:
     except Exception as error:
         yield Finding("observation", one_line(error), False)
         return
-    for name, space, value in _parts(env.observation_space, observation, "observation"):
-        found, declared = getattr(value, "dtype", None), space.dtype
-        if found not in (None, declared) and space.shape is not None:
-            said = f"is {found}, its space {declared}: it is passed on, and perturbed, as {found}"
-            yield Finding(name, said, None)
-
-
-def _parts(space: Any, value: Any, name: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, space and value of everything in an observation that has no parts."""
-    if isinstance(space, gym.spaces.Dict | gym.spaces.Tuple):
-        keys: Any = space.spaces if isinstance(space, gym.spaces.Dict) else range(len(space.spaces))
-        for key in keys:
-            yield from _parts(space[key], value[key], f"{name}:{key}")
-    else:
-        yield name, space, value
+    for path, space in leaves(env.observation_space):
+        found = getattr(reduce(getitem, path, observation), "dtype", None)
+        if found not in (None, space.dtype) and space.shape is not None:
+            name = ":".join(("observation", *map(str, path)))
+            yield Finding(name, f"is {found}, its space {space.dtype}: it is handed on as it is", None)
 
 
 def _period(env: Env) -> Finding:

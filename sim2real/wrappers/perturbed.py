@@ -545,7 +545,7 @@ class _Signal:
     def check(self, value: Any) -> None:
         """Raise if a value that is to be perturbed has another form than its space says."""
         if wrong := misplaced(self.space, value, self._side):
-            raise Sim2RealError(f"{wrong.capitalize()}.")
+            raise Sim2RealError(f"{wrong[0].upper()}{wrong[1:]}.")
 
     def __call__(self, value: Any, told: dict[str, Any]) -> Any:
         """Return the perturbed value of this step; the one given stays as it is."""

@@ -44,7 +44,7 @@ class OldReset(Other):
 
 def make(place="plain", **changes):
     """An environment for `gymnasium.make`; with `place` a name of those below, for trials alone."""
-    return (OldReset if place == "old" else Other)(**(PECULIAR[place] if place in PECULIAR else changes))
+    return (OldReset if place == "old" else Other)(**PECULIAR.get(place, changes))
 
 
 def torch_like():
@@ -130,8 +130,8 @@ def test_one_number_is_a_number_in_any_wrapping(one):
 def test_an_error_of_the_environment_s_own_stays_what_it_is():
     """Values that the environment itself cannot take apart are its own matter."""
 
-    def broken(*values):
-        one, two = (1, 2, 3)
+    def broken(*_):
+        return [one + two for one, two in [(1, 2, 3)]]
 
     with pytest.raises(ValueError, match="too many values to unpack"):
         play(Perturbed(make(step=broken), []))
