@@ -63,7 +63,7 @@ def _observation(env: Env) -> Iterator[Finding]:
         return
     for path, space in leaves(env.observation_space):
         found = getattr(reduce(getitem, path, observation), "dtype", None)
-        if found not in (None, space.dtype) and space.shape is not None:
+        if found is not None and space.shape is not None and found != space.dtype:  # None is float64 to numpy
             name = ":".join(("observation", *map(str, path)))
             yield Finding(name, f"is {found}, its space {space.dtype}: it is handed on as it is", None)
 

@@ -295,7 +295,7 @@ def _told(env: Env, row: Row, actions: NDArray[Any]) -> Iterator[Finding]:
         metrics = json.loads(row["metrics"])
         if outside := metrics.get("outside_share"):
             by = f"by {metrics['outside_by']:.3g} at most"
-            said += f"; {outside:.0%} of the actions lie outside the action space, {by}"
+            said += f"; {outside:.0%} of the steps lie outside the action space, {by}"
         yield Finding("actions", said, None if outside or share[worst] > SATURATED else True)
 
 
