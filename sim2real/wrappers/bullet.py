@@ -82,13 +82,7 @@ class Bullet(Table):
         Raises:
             Sim2RealError: if there is none.
         """
-        try:
-            client = seek(env, *CLIENT)
-        except Sim2RealError:
-            env.reset(seed=0)  # what it loads must not depend on chance, nor what it plays later on this seed
-            env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
-            client = seek(env, *CLIENT)
-        return cls(client, bodies)
+        return cls(client_in(env), bodies)
 
     def _change(self, link: "_Link", field: str, value: float) -> None:
         self._raw["changeDynamics"](link.body, link.place, **{field: value})
@@ -217,6 +211,20 @@ class Bullet(Table):
         if len(args) > 5:
             return (*args[:5], value, *args[6:]), kwargs
         return args, kwargs | {order[5]: value}
+
+
+def client_in(env: gym.Env[Any, Any]) -> Any:
+    """Return the first PyBullet client in an environment, which is reset if it loads only then.
+
+    Raises:
+        Sim2RealError: if there is none.
+    """
+    try:
+        return seek(env, *CLIENT)
+    except Sim2RealError:
+        env.reset(seed=0)  # what it loads must not depend on chance, nor what it plays later on this seed
+        env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
+        return seek(env, *CLIENT)
 
 
 class _Command(NamedTuple):
