@@ -7,6 +7,7 @@ and reversible; `EchoEnv` is a tiny environment to try things on.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
 from typing import Any, ClassVar, NamedTuple
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, delay, hold
 from sim2real.wrappers import Perturbed
+from sim2real.wrappers.parameters import confirm, differs, own_parameters
 
 Env = gym.Env[Any, Any]
 Array = NDArray[np.float32]
@@ -126,9 +128,11 @@ def check_parameters(
 ) -> dict[str, Probe]:
     """Hold every parameter of an environment to its promises, in episodes of random actions.
 
-    A parameter starts at its nominal value, takes what it is set to and nothing outside its bounds, changes
-    the episode at one of the values tried (one below nominal, one above) and leaves no trace once it is back.
-    If it is live it acts at once, if not it leaves the running episode alone.
+    A parameter starts at its nominal value, takes what it is set to and nothing outside its bounds, reads back as
+    it was set after a reset and at the end of an episode, changes no other's value, changes the episode at one of
+    the values tried (one below nominal, one above) and leaves no trace once it is back. If it is live it acts at
+    once, if not it leaves the running episode alone. Before all that the environment is played as it is: what it
+    does wrong by itself is told as its own.
 
     Args:
         env: the environment; it is reset many times.
@@ -145,12 +149,12 @@ def check_parameters(
     Raises:
         AssertionError: if a promise is broken; the sentence says which.
     """
-    table: Any = getattr(env.unwrapped, "parameters", None) if parameters is None else parameters
+    table: Any = own_parameters(env) if parameters is None else parameters
     _must(table is not None, "The environment has no parameters.")
+    _repeatable(env, seed, steps)
     for name, value in (given or {}).items():
         table.set(name, value)
     nominal = _trace(env, seed, steps)
-    _must(_trace(env, seed, steps) == nominal, "Two episodes with one seed differ.")
     _must(_refuses(table, "no such name", 0.0), "Setting an unknown name must raise Sim2RealError.")
     found = {}
     for name in [name for name in table.names() if name not in (given or {})] if names is None else names:
@@ -164,13 +168,21 @@ def check_parameters(
 
 def _probe(env: Env, table: Parameters, name: str, seed: int, steps: int, nominal: Trace) -> Probe:
     spec = table.spec(name)
-    _must(table.get(name) == spec.nominal, f"{name} is {table.get(name)}, not its nominal {spec.nominal}.")
+    _must(
+        spec.transient or not differs(table, name, spec.nominal),
+        f"{name} is {table.get(name)}, not its nominal {spec.nominal}, though nobody set it: the environment "
+        "draws or changes it by itself.",
+    )
     for beyond in (spec.low - 1.0 - abs(spec.low), spec.high + 1.0 + abs(spec.high)):
-        refused = math.isinf(beyond) or (_refuses(table, name, beyond) and table.get(name) == spec.nominal)
+        refused = math.isinf(beyond) or (
+            _refuses(table, name, beyond) and not differs(table, name, spec.nominal)
+        )
         _must(refused, f"{name} took {beyond}, which lies outside its bounds.")
     away = 0.5 * abs(spec.nominal) or 1.0
     low, high = 0.5 * (spec.low + spec.nominal), 0.5 * (spec.high + spec.nominal)
-    both = (max(low, spec.nominal - away), min(high, spec.nominal + away))
+    both = [max(low, spec.nominal - away), min(high, spec.nominal + away)]
+    if spec.whole:
+        both = [float(math.floor(both[0])), float(math.ceil(both[1]))]
     values = [value for value in both if value != spec.nominal]
     firsts = []
     for value in values:
@@ -180,17 +192,42 @@ def _probe(env: Env, table: Parameters, name: str, seed: int, steps: int, nomina
         else:
             later = _trace(env, seed, steps, change)
             _must(spec.live or later == nominal, f"{name} is not live, but changed a running episode.")
-            _must(table.get(name) == value, f"{name} was set to {value} and is {table.get(name)}.")
-            changed = _trace(env, seed, steps)
+            _must(not differs(table, name, value), _lost(table, name, value))
+            changed = _trace(env, seed, steps, partial(_hold, table, name, value))
+            _must(not differs(table, name, value), _lost(table, name, value))
             _must(
                 not spec.live or (later == nominal) == (changed == nominal),
                 f"{name} is not live, as declared.",
             )
             table.set(name, spec.nominal)
+            _alone(table, name, value)
         pairs = enumerate(zip_longest(changed, nominal))
         firsts.append(next((step for step, (one, other) in pairs if one != other), None))
         _must(_trace(env, seed, steps) == nominal, f"{name} left a trace after {value}.")
     return Probe(tuple(values), tuple(firsts))
+
+
+def _hold(table: Parameters, name: str, value: float) -> None:
+    """See after a reset that a parameter has its value, and set it again where the reset took it back."""
+    try:
+        confirm(table, {name: value})
+    except Sim2RealError as error:
+        raise AssertionError(str(error)) from error
+
+
+def _alone(table: Parameters, name: str, value: float) -> None:
+    """See that a parameter changes no other's value, from where it was to a value and back."""
+    others = [other for other in table.names() if other != name and not table.spec(other).transient]
+    before = {other: table.get(other) for other in others}
+    nominal = table.get(name)
+    table.set(name, value)
+    moved = [other for other in others if differs(table, other, before[other])]
+    table.set(name, nominal)
+    _must(not moved, f"Setting {name} changes {', '.join(moved[:3])} too.")
+
+
+def _lost(table: Parameters, name: str, value: float) -> str:
+    return f"{name} was set to {value:g} and is {table.get(name):g} after an episode: the environment takes it back."
 
 
 def check_perturbed(
@@ -205,7 +242,9 @@ def check_perturbed(
 
     At zero strength it is the bare environment, bit for bit. One seed gives one episode, in any order and in
     any instance. Another perturbation changes no draw. Nothing compounds over resets, and nothing stays once
-    it is restored, or has become unperturbed. A delay of k shifts the observation by exactly k.
+    it is restored, or has become unperturbed. A delay of k shifts the observation by exactly k. Each perturbation
+    that is given acts when it is alone. Before all that the bare environment is held to the same: what it does
+    wrong by itself is told as its own.
 
     Args:
         make: makes the environment.
@@ -225,12 +264,14 @@ def check_perturbed(
 
     bare = make()
     made = [bare]
+    given = perturbations or ()
     if perturbations is None:
         sides = {"observation": bare.observation_space, "action": bare.action_space}
         noisy = [side for side, space in sides.items() if isinstance(space, gym.spaces.Box)]
         perturbations = [add(side, Normal(0, 0.01)) for side in noisy]
         perturbations += [delay("action", 2), hold("observation", 0.3)]
-    nominal = _trace(bare, seed, steps)
+    made.append(elsewhere := make())
+    nominal = _repeatable(bare, seed, steps, elsewhere)
     zero = _trace(perturbed(*(item.at(0.0) for item in perturbations)), seed, steps)
     _must(zero == nominal, "At zero strength the perturbed environment is not the bare one.")
 
@@ -252,12 +293,43 @@ def check_perturbed(
     same = all(np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items())
     _must(same, "Adding a perturbation changed what the others drew.")
 
+    for item in (_at_once(item) for item in given if item.acts):
+        episodes = range(seed, seed + 3)
+        acted = any(_trace(perturbed(item), one, steps) != _trace(bare, one, steps) for one in episodes)
+        _must(acted, f"'{item.label}' changes nothing in {steps} steps.")
+
     lag = 3
     seen = [observation for observation, _ in nominal]
     shifted = [observation for observation, _ in _trace(perturbed(delay("observation", lag)), seed, steps)]
     _must(shifted == (seen[:1] * lag + seen)[: len(seen)], f"A delay of {lag} does not shift by {lag} steps.")
     for one in made:
         one.close()
+
+
+def _at_once(item: Perturbation) -> Perturbation:
+    """Return a perturbation that begins at the reset instead of later in an episode, and loses every message."""
+    item = item if isinstance(item.every, str) else replace(item, every="episode")
+    return replace(item, amount=1.0) if item.operation == "hold" and item.strength else item
+
+
+def _repeatable(env: Env, seed: int, steps: int, elsewhere: Env | None = None) -> Trace:
+    """See that a bare environment plays one episode with one seed, and return it."""
+    first = _trace(env, seed, steps)
+    again = _trace(env, seed, steps)
+    if again != first:
+        step = next(i for i, (one, other) in enumerate(zip_longest(again, first)) if one != other)
+        why = "its reset ignores the seed" if step == 0 else "something is left over from the episode before"
+        if _trace(env, seed, steps) == again:
+            why = "its first episode is unlike later ones with the seed; a reset before use helps"
+        _must(False, f"The environment by itself is not repeatable, from step {step} on: {why}.")
+    if elsewhere is not None:
+        _trace(env, seed + 1, steps)
+        after, there = _trace(env, seed, steps), _trace(elsewhere, seed, steps)
+        _must(
+            after == first, "The environment by itself plays an episode otherwise after others were played."
+        )
+        _must(there == first, "The environment by itself plays an episode otherwise in another instance.")
+    return first
 
 
 def _trace(env: Env, seed: int, steps: int, change: Change | None = None) -> Trace:

@@ -2,9 +2,10 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
+from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, add, scale
 from sim2real.testing import EchoEnv, check_parameters, check_perturbed
-from sim2real.wrappers import Attributes
+from sim2real.wrappers import Attributes, Perturbed
 
 
 def test_the_echo_environment_keeps_its_own_laws():
@@ -90,7 +91,7 @@ class Boundless(EchoEnv):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (Forgetful, "Two episodes with one seed differ"),
+        (Forgetful, "by itself is not repeatable, from step 0 on: its reset ignores the seed"),
         (Leaky, "left a trace|was set to|is .* not its nominal"),
         (Idle, "Nothing changed in 50 steps with gain"),
         (Hasty, "offset is not live, but changed a running episode"),
@@ -117,6 +118,125 @@ def test_parameters_that_show_only_together():
 
 
 def test_unseeded_randomness_is_found():
-    """An environment whose episodes differ fails the laws of perturbation."""
-    with pytest.raises(AssertionError, match="bare one"):
+    """An environment whose episodes differ fails the laws of perturbation, and is told as the cause."""
+    with pytest.raises(AssertionError, match="by itself is not repeatable, from step 0 on"):
         check_perturbed(Forgetful)
+
+
+class Restless(EchoEnv):
+    """Keeps its position over resets."""
+
+    def reset(self, **arguments):
+        position = getattr(self, "_position", 0.0)
+        super().reset(**arguments)
+        self._position = position + 1.0
+        return self._observe(np.zeros(3)), {}
+
+
+class Numbered(EchoEnv):
+    """Is like no other instance."""
+
+    count = 0
+
+    def __init__(self):
+        super().__init__()
+        Numbered.count += 1
+        self._number = Numbered.count
+
+    def _observe(self, action):
+        return super()._observe(action + self._number)
+
+
+class Resumed(EchoEnv):
+    """Takes up what another seed has left."""
+
+    last = None
+
+    def reset(self, *, seed=None, **arguments):
+        self._bias, self.last = (self.last not in (None, seed)), seed
+        return super().reset(seed=seed, **arguments)
+
+    def _observe(self, action):
+        return super()._observe(action + self._bias)
+
+
+class Settling(EchoEnv):
+    """Plays its first episode unlike all others."""
+
+    first = None
+
+    def reset(self, **arguments):
+        self.first = self.first is None
+        return super().reset(**arguments)
+
+    def _observe(self, action):
+        return super()._observe(action * (2 if self.first else 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "sentence"),
+    [
+        (Restless, "from step 0 on: its reset ignores the seed"),
+        (Numbered, "by itself plays an episode otherwise in another instance"),
+        (Resumed, "by itself plays an episode otherwise after others were played"),
+        (Settling, "its first episode is unlike later ones"),
+    ],
+)
+def test_what_an_environment_does_wrong_is_told_as_its_own(kind, sentence):
+    """A law names who breaks it: the bare environment is played first."""
+    with pytest.raises(AssertionError, match=sentence):
+        check_perturbed(kind)
+
+
+def test_a_perturbation_that_does_nothing_is_named():
+    """Each perturbation has to act alone; another one that does act hides none."""
+    with pytest.raises(AssertionError, match="'scale gain by 2' changes nothing in 30 steps"):
+        check_perturbed(Idle, [scale("parameter:gain", 2.0), add("observation", Normal(0, 0.1))])
+
+
+class Coupled(EchoEnv):
+    """Changes its offset with its gain."""
+
+    def __init__(self):
+        super().__init__()
+        values = self.parameters._values
+        put = self.parameters.set
+
+        def both(name, value):
+            put(name, value)
+            if name == "gain":
+                values["offset"] = value - 1.0
+
+        self.parameters.set = both
+
+
+def test_a_parameter_changes_no_other():
+    """Setting one parameter leaves what the others read as it was."""
+    with pytest.raises(AssertionError, match="Setting gain changes offset too"):
+        check_parameters(Coupled(), names=["gain"])
+
+
+class Rewriting(EchoEnv):
+    """Gives its gain back in every step, or in every reset for good."""
+
+    when = "step"
+
+    def reset(self, **arguments):
+        found = super().reset(**arguments)
+        if self.when == "reset":
+            self.parameters._values["gain"] = 1.0
+        return found
+
+    def step(self, action):
+        self.parameters._values["gain"] = 1.0
+        return super().step(action)
+
+
+def test_a_value_that_the_environment_takes_back_is_refused():
+    """What is told has happened: a value rewritten in a step stops the episode, and breaks a law."""
+    with pytest.raises(AssertionError, match="gain was set to .* the environment takes it back"):
+        check_parameters(Rewriting(), names=["gain"])
+    perturbed = Perturbed(Rewriting(), [scale("parameter:gain", 2.0)])
+    perturbed.reset(seed=0)
+    with pytest.raises(Sim2RealError, match="gain was set to 2, and the simulator has 1"):
+        perturbed.step(np.zeros(3, np.float32))

@@ -90,6 +90,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     if any(isnan(one.low) and one.lost for one in others):
         loss = "any loss"  # where too many episodes gave no number
     print(f"{worse} of {len(changes)} are worse; {loss} could hide in one of the others.")
+    if not all(one.change.paired for one in changes):
+        print("Episodes do not repeat, so not all changes are paired: the reports say why.")
     return 1 if worse else 0
 
 
@@ -139,6 +141,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     row = rows[0]
     same = all(row.get(name) == recorded[name] for name in ("status", "error", "digest"))
     print("bit-identical" if same else "differs from the record")
+    for finding in () if same else store.meta.get("rehearsal", {}).get("findings", ()):
+        print(finding["sentence"])
     for name in ("versions", "error", "length", "return"):
         if row.get(name) != recorded[name]:
             print(f"recorded {name}: {recorded[name]}")

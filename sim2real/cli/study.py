@@ -130,6 +130,11 @@ def _study(arguments: argparse.Namespace) -> "tuple[Study, dict[str, Any] | None
         competent=arguments.competent,
     )
     print("\n".join(left_out), end="\n" if left_out else "")
+    if arguments.metric is None:
+        spoken = "speak" if study.metric == "success" else "do not speak"
+        print(
+            f"measured by {study.metric}, since the environment's first words {spoken} of success; or --metric NAME"
+        )
     return study, None
 
 

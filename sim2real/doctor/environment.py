@@ -103,10 +103,16 @@ def _law(about: str, law: Callable[[], object]) -> Finding:
 
 
 def _parameters(env: Env, everything: bool) -> Iterator[Finding]:
-    table = discover(env)
-    names = _in_turn(table.names())
+    try:
+        table = discover(env)
+    except Sim2RealError as error:
+        yield Finding("parameters", str(error), False)
+        return
+    names, source = _in_turn(table.names()), getattr(table, "source", "")
     if not names:
-        yield Finding("parameters", "there are none; signals can be perturbed all the same", None)
+        yield Finding(
+            "parameters", f"{source or 'there are none'} Signals can be perturbed all the same.", None
+        )
         return
     end_s = math.inf if everything else time.monotonic() + PARAMETERS_S
     tried, silent = 0, []
@@ -121,7 +127,9 @@ def _parameters(env: Env, everything: bool) -> Iterator[Finding]:
             if set(probes[name].first_steps) <= {None}:
                 silent.append(name)
     rest = "" if tried == len(names) else f" of {len(names)}; --all tries the others"
-    yield Finding("parameters", f"{tried}{rest}")
+    yield Finding("parameters", f"{tried}{rest}{f' ({source})' if source else ''}")
+    for reason, cannot in groupby(getattr(table, "impossible", {}).items(), lambda row: row[1]):
+        yield Finding("parameters", f"not {', '.join(name for name, _ in cannot)}: {reason}", None)
     if silent:
         said = f"{', '.join(silent)}: nothing to see of them in {STEPS} steps of random actions alone"
         yield Finding("parameters", said, None)

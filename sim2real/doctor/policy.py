@@ -270,13 +270,18 @@ def _play(env: Env, bound: BoundPolicy) -> tuple[Row, NDArray[Any]]:
 
 
 def _failed(row: Row) -> bool:
-    return bool(row["termination"]) and not row["success"]
+    return bool(row["termination"]) and row["success"] is not None and not row["success"]
 
 
 def _told(env: Env, row: Row, actions: NDArray[Any]) -> Iterator[Finding]:
     lasted = f"{row['duration_s']:.3g} s" if row["duration_s"] else f"{row['length']} steps"
     if _failed(row):
         yield Finding("episode", f"is over after {lasted}: {row['termination']}.", False)
+    elif row["termination"]:
+        untold = "" if row["success"] else ", and whether it succeeded the environment does not tell"
+        yield Finding(
+            "episode", f"is over after {lasted}: {row['termination']}{untold}.", None if untold else True
+        )
     else:
         yield Finding("episode", f"goes on after {lasted}")
     space = env.action_space

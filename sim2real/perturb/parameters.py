@@ -29,6 +29,7 @@ class Parameter:
         doc: one sentence that says what it does.
         transient: setting it acts once, at that moment, and leaves nothing to restore (a velocity kick).
         live: whether a change acts at once; otherwise it acts from the next reset on.
+        whole: whether it is a whole number; a perturbation's value is rounded to one.
         plausible: least and largest value that a real robot or laboratory may show, None if nobody said.
         source: where the plausible range comes from.
 
@@ -43,6 +44,7 @@ class Parameter:
     doc: str
     transient: bool = False
     live: bool = True
+    whole: bool = False
     plausible: tuple[float, float] | None = None
     source: str = ""
 

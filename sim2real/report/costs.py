@@ -127,7 +127,8 @@ def _hazard(table: Table) -> tuple[str, str]:
     ):
         if table.occurs(metric):
             return words, metric
-    return "episodes that end early without success", ""
+    without = " without success" if table.tells_success else ""
+    return f"episodes that end early{without}", ""
 
 
 def _hazard_estimate(table: Table, policy: str, labels: Sequence[str], metric: str) -> Estimate:
@@ -138,7 +139,8 @@ def _hazard_estimate(table: Table, policy: str, labels: Sequence[str], metric: s
         ended = [table.ended_early(policy, label, lost_as) for label in labels]
         return rate_estimate(mean(np.stack(ended, axis=1), axis=1))
 
-    return table.whatever_lost(found, [(policy, label) for label in labels], "success", (0.0, 1.0))
+    told = "success" if table.tells_success else "length"
+    return table.whatever_lost(found, [(policy, label) for label in labels], told, (0.0, 1.0))
 
 
 def _kept(table: Table, policy: str, labels: tuple[str, ...]) -> Estimate:

@@ -45,12 +45,13 @@ class Failures:
     expected: int
     statuses: tuple[tuple[str, int], ...]
     errors: tuple[tuple[str, int], ...]
+    unknown: int  # ran to their end, and the study's metric is not known of them
     lost: int
 
     @property
     def without_number(self) -> int:
-        """How many trials did not run to their end."""
-        return sum(count for status, count in self.statuses if status != "ok")
+        """How many trials gave no number."""
+        return self.unknown + sum(count for status, count in self.statuses if status != "ok")
 
 
 def competence(table: Table, policy: str) -> Competence:
@@ -99,6 +100,10 @@ def gates_of(
     for policy, label in unmoved:
         reason = "every episode is bit-identical to its nominal one: the perturbation did not act"
         gates.append(Gate(kind="no effect", policy=policy, condition=label, reason=reason))
+    for policy, label in kinds:
+        if not table.repeats(policy, [label]):
+            reason = "its episodes do not repeat, so it cannot be told whether a perturbation acted"
+            gates.append(Gate(kind="not repeatable", policy=policy, condition=label, reason=reason))
     for (policy, label), kind in kinds.items():
         if kind == "in-distribution":
             reason = "met in training, so not held out"
@@ -112,9 +117,11 @@ def gates_of(
 def failures(table: Table) -> Failures:
     """Count the trials that gave no number."""
     study, statuses = table.study, table.statuses()
+    cells = [(policy, label) for policy in study.policies for label in study.conditions]
     return Failures(
         expected=statuses.total(),
         statuses=tuple(sorted(statuses.items())),
         errors=tuple(table.errors().most_common(8)),
-        lost=table.counted([(policy, label) for policy in study.policies for label in study.conditions])[0],
+        unknown=sum(int(table.unknown(*cell).sum()) for cell in cells),
+        lost=table.counted(cells)[0],
     )

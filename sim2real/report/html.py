@@ -23,6 +23,7 @@ from sim2real.report.simulators_page import section
 from sim2real.report.table import Table
 from sim2real.report.worst import Search
 from sim2real.stats import LOST_SHARE
+from sim2real.study.rehearsal import UNPAIRED
 from sim2real.study.replay import replay as play
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -79,6 +80,8 @@ def render(
         numbers=numbers,
         words=words,
         nominal=NOMINAL,
+        unpaired=UNPAIRED,
+        rehearsed=bool(table.meta.get("rehearsal")),
         rate=rate,
         metric=words.plain(study.metric),
         swatches={policy: Markup(draw.swatch(index)) for index, policy in enumerate(study.policies)},
@@ -109,7 +112,7 @@ def render(
         clips=shown,
         silent=silent,
         runs=sorted({len(files) for files in study.policies.values()}),
-        commands=words.commands(table.meta, table.folder, table.trust),
+        commands=words.commands(table),
         conditions={label: words.describe(condition) for label, condition in study.conditions.items()},
     )
 

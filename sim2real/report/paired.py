@@ -1,8 +1,11 @@
-"""Paired differences: two sides that met the same episodes, whatever those that either lost would have been."""
+"""Paired differences: two sides that met the same episodes, whatever those that either lost would have been.
+
+Where episodes do not repeat there are no same episodes: the difference has the same numbers, and is told as not paired.
+"""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,7 +65,8 @@ def paired(first: Side, second: Side, *, comparisons: int = 1) -> Difference:
             span=table.span(name),
         )
 
-    known = found(math.nan, math.nan)
+    repeats = all(side.table.repeats(side.policy, side.conditions) for side in (first, second))
+    known = replace(found(math.nan, math.nan), paired=repeats)
     (lost, of, pointless), (its_lost, its_of, its_pointless) = first.counted, second.counted
     ends = None
     if lost + its_lost and (mine := first.table.ends(name)) and (its := table.ends(name)):

@@ -20,6 +20,8 @@ from sim2real.stats import (
     rate_estimate,
     whatever_lost,
 )
+from sim2real.study.rehearsal import touches
+from sim2real.study.rollout import UNTOLD
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -59,6 +61,7 @@ class Table:
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
         self.meta = store.meta
+        self._findings = self.meta.get("rehearsal", {}).get("findings", ())
         self.path = store.folder
         files = (file for runs in study.policies.values() for file in runs)
         self.trust = " --trust" if any(file.needs_trust for file in files) else ""
@@ -79,15 +82,16 @@ class Table:
         self._read(store)
         self._said = np.array([*self._words], object)
         self.metrics = self._named()
-        self.rates = {"success"} | {
+        self.rates = {
             name
-            for name in self.metrics
-            if name not in OUTCOMES and np.isin(self._known(name), (0.0, 1.0)).all()
+            for name in {"success", *self.metrics} - set(OUTCOMES[1:])
+            if name not in self._columns or np.isin(self._known(name), (0.0, 1.0)).all()
         }
         self.bounds = self._bounds()
         if self.metrics and study.metric not in self.metrics:
             raise Sim2RealError(
                 f"No record has the metric '{study.metric}'.{nearest(study.metric, self.metrics)}"
+                + f" {UNTOLD}" * (study.metric == "success")
             )
 
     def _read(self, store: Store) -> None:
@@ -144,7 +148,7 @@ class Table:
         """Return between which values metrics lie by what they are, where that is known."""
         found = dict.fromkeys(self.rates, (0.0, 1.0))
         for name in self.metrics:
-            if name.endswith("_share"):
+            if name == "success" or name.endswith("_share"):
                 found[name] = (0.0, 1.0)
             elif name in ("violations", "interventions") or name.endswith("_violations"):
                 found[name] = (0.0, math.inf)
@@ -205,12 +209,41 @@ class Table:
         """
         status = self._cell(self._codes["status"], policy, condition)
         recorded = self.recorded(policy, condition)
-        without = recorded & (status != _OK)
-        if (metric or self.study.metric) == self.study.metric:  # others may not apply to every episode
-            without |= recorded & np.isnan(self.values(policy, condition))
+        without = recorded & (status != _OK) | self.unknown(policy, condition, metric)
         chance = recorded & np.isin(status, [self._words[one] for one in RETRIED if one in self._words])
         found: Flags = without if many(int(chance.sum()), int(recorded.sum())) else without & ~chance
         return found
+
+    def unknown(self, policy: str, condition: str, metric: str | None = None) -> Flags:
+        """Return which episodes ran to their end without the study's metric, or a success that others tell.
+
+        Other metrics may not apply to every episode.
+        """
+        name = metric or self.study.metric
+        ended = self.recorded(policy, condition) & (
+            self._cell(self._codes["status"], policy, condition) == _OK
+        )
+        needed = name == self.study.metric or (name == "success" and self.tells_success)
+        found: Flags = ended & np.isnan(self.values(policy, condition, name)) & needed
+        return found
+
+    @property
+    def tells_success(self) -> bool:
+        """Whether the environment says of any episode how far it succeeded."""
+        return "success" in self._columns
+
+    @property
+    def findings(self) -> tuple[str, ...]:
+        """What was found not to repeat before the study was run, in sentences."""
+        return tuple(finding["sentence"] for finding in self._findings)
+
+    def repeats(self, policy: str, conditions: Iterable[str]) -> bool:
+        """Tell whether nothing was found that keeps the episodes of some cells from being repeated."""
+        return not any(
+            touches(finding, policy, self.study.conditions[label])
+            for finding in self._findings
+            for label in conditions
+        )
 
     def texts(self, name: str, policy: str, condition: str) -> NDArray[np.object_]:
         """Return one of `TEXTS` of every trial that gave numbers (n,), run by run."""
@@ -343,13 +376,20 @@ class Table:
         return bool(not both.any() or (here != there)[both].any())
 
     def ended_early(self, policy: str, condition: str, lost_as: float = math.nan) -> Array:
-        """Return 1 where an episode ended before its time without success, 0 where not, (runs, episodes)."""
+        """Return 1 where an episode ended before its time without success, 0 where not, (runs, episodes).
+
+        Where the environment never tells success, it is 1 for every episode that ended before its time.
+        """
         status, ending = (
             self._cell(self._codes[name], policy, condition) for name in ("status", "termination")
         )
-        early = (ending > 0) & ~(self.values(policy, condition, "success") > 0)
-        found = np.where(status == _OK, early.astype(float), np.nan)
-        return np.where(np.isnan(found) & self.lost(policy, condition, "success"), lost_as, found)
+        ended, success = ending > 0, self.values(policy, condition, "success")
+        if not self.tells_success:
+            success = np.zeros_like(success)
+        early = np.where(ended & np.isnan(success), np.nan, ended & ~(success > 0))
+        found = np.where(status == _OK, early, np.nan)
+        gone = np.isnan(found) & self.lost(policy, condition, "success")
+        return np.where(gone, lost_as, found)
 
     def statuses(self) -> Counter[str]:
         """Count the trials by status; "missing" ones have no row."""

@@ -11,6 +11,7 @@ from sim2real.report.curves import KEPT, Reach
 from sim2real.report.figures import Figures
 from sim2real.report.heldout import Comparison
 from sim2real.report.severity import Family
+from sim2real.report.table import Table
 from sim2real.report.thresholds import Threshold
 from sim2real.report.worst import Point, Search
 from sim2real.stats import Difference, Estimate, Lost
@@ -96,7 +97,7 @@ def change(difference: Difference, rate: bool = False, unit: str = " points") ->
     value = signed(estimate.value)
     if estimate.lost and math.isnan(estimate.value):
         value = f"{signed(estimate.lost.least)} to {signed(estimate.lost.most)}"
-    return f"{value}{unit if rate else ''} {between(estimate, rate)}"
+    return f"{value}{unit if rate else ''} {between(estimate, rate)}{'' if difference.paired else ' (not paired)'}"
 
 
 def probability(p: float) -> str:
@@ -258,7 +259,8 @@ def comparison(figures: Figures, one: Comparison, metric: str, rate: bool) -> st
     luck = f" ({probability(gain.p_value)}{few})" if probability(gain.p_value) else ""
     return (
         f"{verdict(one)} under what neither {trained}: {plain(metric)} {change(gain, rate)} over "
-        f"{one.conditions} conditions on the same episodes{luck}.{_sides(one)} The price: {price}."
+        f"{one.conditions} conditions{' on the same episodes' if gain.paired else ''}{luck}.{_sides(one)} "
+        f"The price: {price}."
     )
 
 
@@ -422,9 +424,9 @@ def too_few(figures: Figures) -> int:
     return max((one.needed for one in tests if one.episodes < one.needed), default=0)
 
 
-def commands(meta: Mapping[str, Any], folder: str, trust: str) -> list[tuple[str, str]]:
-    """Return (what it does, command) to make all this again; `trust` is the flag that its policies need, if any."""
-    source = meta.get("source") or {}
+def commands(table: Table) -> list[tuple[str, str]]:
+    """Return (what it does, command) to make all this again."""
+    source, folder, trust = table.meta.get("source") or {}, table.folder, table.trust
     file = source.get("file", "STUDY.py")
     if source.get("attribute", "study") != "study":
         file += f":{source['attribute']}"
@@ -432,7 +434,10 @@ def commands(meta: Mapping[str, Any], folder: str, trust: str) -> list[tuple[str
     return [
         ("Run the study; what is recorded already is not run again", again),
         ("Write this report again", f"sim2real report {folder}{trust}"),
-        ("Play one recorded episode again, bit for bit", f"sim2real replay {folder} KEY{trust}"),
+        (
+            "Play one recorded episode again" + ", bit for bit" * (not table.findings),
+            f"sim2real replay {folder} KEY{trust}",
+        ),
     ]
 
 

@@ -86,7 +86,7 @@ def failure_modes(
 
     Args:
         table: the records of a study.
-        fails_below: an episode fails where the study's metric is below this, or where it gave no number.
+        fails_below: an episode fails where the study's metric is below this, or where it did not reach its end.
         amounts: for each condition how much of what it holds, to tell modes by, not to find them by.
     """
     places = failed(table, fails_below)
@@ -127,13 +127,18 @@ def failure_modes(
 
 
 def failed(table: Table, fails_below: float) -> list[Place]:
-    """Return the episodes that failed, the worst first: the metric is below a limit, or there is no number."""
+    """Return the episodes that failed, the worst first: the metric is below a limit, or they did not reach their end.
+
+    Of an episode whose success is not known it cannot be said that it failed.
+    """
     found = []
     for policy in table.study.policies:
         for column, condition in enumerate(table.study.conditions):
             values = table.values(policy, condition)
             for run, episode in np.argwhere(
-                table.recorded(policy, condition) & ~(values >= fails_below)
+                table.recorded(policy, condition)
+                & ~table.unknown(policy, condition)
+                & ~(values >= fails_below)
             ).tolist():
                 value = float(values[run, episode])
                 found.append((isnan(value), value, run, episode, column, (policy, condition, run, episode)))
@@ -160,7 +165,7 @@ def _figures(table: Table, places: Sequence[Place]) -> dict[str, Array]:
     found = {
         name: np.array([table.values(*place[:2], name)[place[2:]] for place in places])
         for name in table.metrics
-        if name not in {"success"} | told_in_seconds
+        if name not in {"success", "survived"} | told_in_seconds
     }
     return {name: values for name, values in found.items() if len(np.unique(values[np.isfinite(values)])) > 1}
 

@@ -1,13 +1,12 @@
 """The table of parameters an environment exposes: what there is, what it is now, and how it is changed."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from sim2real.errors import Sim2RealError
 from sim2real.perturb.parameters import NO_GROUPS, Groups, Parameter
 from sim2real.simulation.plausible import described
-from sim2real.wrappers.parameters import Table
+from sim2real.wrappers.parameters import Reader, Setter, Table
 
 
 class ParameterTable(Table):
@@ -24,19 +23,13 @@ class ParameterTable(Table):
         super().__init__()
         self.impossible = impossible
 
-    def add(self, name: str, spec: Parameter, setter: Callable[[float], None]) -> None:
+    def add(self, name: str, spec: Parameter, setter: Setter, reader: Reader | None = None) -> None:
         """Register a parameter; ``setter`` makes a new value act (or notes it, where ``spec.live`` is False).
 
         One without a plausible range gets that of `sim2real.simulation.plausible.RANGES`.
         """
         if name not in self.impossible:
-            super().add(name, described(name, spec), setter)
-
-    def spec(self, name: str) -> Parameter:
-        """Return what the parameter is; its nominal value is the one it had when this object was made."""
-        if name in self.impossible:
-            raise Sim2RealError(self.impossible[name])
-        return super().spec(name)
+            super().add(name, described(name, spec), setter, reader)
 
     def leave_out(self, parts: Collection[str], but: Collection[str] = ()) -> None:
         """Forget the parameters of parts on which they would not act, but for those whose last word is told."""

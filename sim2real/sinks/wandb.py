@@ -141,7 +141,7 @@ class _Sink:
             for policy in self._study.policies
             for name, value in _robust(numbers, policy)
         }
-        run.summary.update(robust | _silent(numbers))
+        run.summary.update(robust | _silent(table, numbers))
         artifact = wandb.Artifact(f"{self._group}-report", type="report")
         for path in (self._store.path, self._store.folder / "study.json", page):
             if path.is_file():
@@ -203,13 +203,17 @@ def _fill(wandb: Any, run: Any, table: Table, numbers: Figures) -> None:
     run.log({"cells": _cells(wandb, table, numbers)})
     (policy,) = table.study.policies
     run.summary.update(
-        {f"robust/{name}": value for name, value in _robust(numbers, policy)} | _silent(numbers)
+        {f"robust/{name}": value for name, value in _robust(numbers, policy)} | _silent(table, numbers)
     )
 
 
-def _silent(numbers: Figures) -> dict[str, int]:
+def _silent(table: Table, numbers: Figures) -> dict[str, int]:
     failures = numbers.failures
-    return {"robust/trials_without_number": failures.without_number, "robust/trials_lost": failures.lost}
+    return {
+        "robust/trials_without_number": failures.without_number,
+        "robust/trials_lost": failures.lost,
+        "robust/repeatable": not table.findings,
+    }
 
 
 def _cells(wandb: Any, table: Table, numbers: Figures) -> Any:

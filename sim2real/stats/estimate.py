@@ -130,7 +130,7 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """A paired difference, and the probability of one as large if nothing but luck told the two apart.
+    """A difference, and the probability of one as large if nothing but luck told the two apart.
 
     Args:
         estimate: the difference with its interval.
@@ -138,6 +138,8 @@ class Difference:
         episodes: that both sides have.
         needed: so many let the exact test speak at all.
         lost: episodes of the first side that gave no number, and of the second.
+        paired: episodes of one seed are the same ones on both sides. Where they are not, the difference varies as
+            much as it shows, and interval and test hold all the same.
     """
 
     estimate: Estimate
@@ -145,6 +147,7 @@ class Difference:
     episodes: int = 0
     needed: int = 0
     lost: tuple[int, int] = (0, 0)
+    paired: bool = True
 
     @property
     def apart(self) -> bool:

@@ -102,7 +102,8 @@ def run_until(
             for (policy, condition), count in counts.items():
                 if count == size:
                     table = values[policy, condition]
-                    one, narrow = _look(table, half_width, study.seed, met=met, rate=rate)
+                    bounded = rate or study.metric == "success"
+                    one, narrow = _look(table, half_width, study.seed, met=met, rate=rate, bounded=bounded)
                     found[policy, condition] = Measured(
                         policy=policy, condition=condition, episodes=count, estimate=one, reached=narrow
                     )
@@ -112,7 +113,7 @@ def run_until(
 
 
 def _look(
-    values: Array, half_width: float, seed: int, *, met: Sequence[float], rate: bool
+    values: Array, half_width: float, seed: int, *, met: Sequence[float], rate: bool, bounded: bool
 ) -> tuple[Estimate, bool]:
     """Return what is known of a cell whatever its lost episodes would have been, and whether that is enough to stop."""
 
@@ -122,7 +123,7 @@ def _look(
     (known, narrow), gone = found(values), np.isnan(values)
     if not (lost := int(gone.sum())):
         return known, narrow
-    ends = (found(np.where(gone, 0.0, values))[0], found(np.where(gone, 1.0, values))[0]) if rate else None
+    ends = (found(np.where(gone, 0.0, values))[0], found(np.where(gone, 1.0, values))[0]) if bounded else None
     one = whatever_lost(known, lost, values.size, ends, pointless=many(lost, values.size))
     return one, one.high - one.low <= 2 * half_width
 

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,24 +12,38 @@ import gymnasium as gym
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import makes
-from sim2real.study.rollout import Bench, Env, make
+from sim2real.study.executors import limited
+from sim2real.study.rehearsal import EPISODES, rehearse, steady
+from sim2real.study.rollout import Bench, Env, make, one_line
+from sim2real.study.seeds import canonical
 from sim2real.study.study import NOMINAL, Study
+from sim2real.study.trial import Trial
 
 
-def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
-    """Bind every policy, start an episode under every condition, and return what is known of the parameters.
+def check(
+    study: Study, trust: bool, rehearsing: bool = False, timeout_s: float | None = None, runner: str = ""
+) -> dict[str, dict[str, Any]]:
+    """Bind every policy, start an episode under every condition, and return what is known of the environment.
+
+    Args:
+        study: to be run.
+        trust: load policy files that can execute code.
+        rehearsing: play some episodes as well, which may end this process.
+        timeout_s: wall-clock limit of each, as for `run_trials`.
+        runner: likewise.
 
     Returns:
         "parameters": name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is
         not finite is None. "groups": their groups of parts. "defaults": of the keywords that conditions make the
-        environment with, where it has any.
+        environment with, where it has any. "rehearsal": as of `rehearse`, empty without one.
 
     Raises:
-        Sim2RealError: If something does not fit; the sentence names the policy or the condition.
+        Sim2RealError: If something does not fit; the sentence names the environment, the policy or the condition.
     """
     cells = list(replace(study, episodes=1, only={}).cells())
-    first = cells[0]
-    make(first.trial).close()
+    first, restless = cells[0], list[str]()
+    _try(first.trial)
+    met = {canonical(first.trial.made_with)}
     bench = Bench(trust)
     try:
         for cell in reversed(cells):  # the first policy comes last
@@ -36,12 +51,19 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
             alone = (cell.policy_label, cell.run) == (first.policy_label, first.run)
             if nominal or alone or cell.trial.made_with != first.trial.made_with:
                 who = f"Policy '{cell.policy_label}'" if nominal else f"Condition '{cell.condition_label}'"
-                with _blaming(who), bench.staged(cell.trial) as (env, _):
-                    env.reset(seed=cell.trial.seed)
+                with _blaming(who):
+                    if (made := canonical(cell.trial.made_with)) not in met:
+                        met.add(made)
+                        _try(cell.trial)
+                    with bench.staged(cell.trial) as (env, _):
+                        env.reset(seed=cell.trial.seed)
+            if rehearsing and nominal and not alone:
+                with limited(timeout_s, runner):
+                    restless += [] if steady(bench, cell.trial) else [cell.policy_label]
         with bench.staged(first.trial) as (env, _):
             own = getattr(env.unwrapped, "parameters", None)
             parameters = study.parameters(env) if study.parameters else own
-            return {
+            facts = {
                 "parameters": _facts(parameters),
                 "groups": dict(getattr(parameters, "groups", {})),
                 "defaults": _defaults(
@@ -50,6 +72,23 @@ def check(study: Study, trust: bool) -> dict[str, dict[str, Any]]:
             }
     finally:
         bench.close()
+    with limited(timeout_s and EPISODES * timeout_s, runner):
+        return facts | {"rehearsal": rehearse(study, trust, restless) if rehearsing else {}}
+
+
+def _try(trial: Trial) -> None:
+    """Make the bare environment of a trial and begin an episode: what goes wrong there is its own fault."""
+    env = make(trial, **trial.made_with)
+    try:
+        env.reset(seed=trial.seed)
+    except Exception as error:
+        *_, last = traceback.extract_tb(error.__traceback__)
+        raise Sim2RealError(
+            f"Environment '{trial.env}' itself cannot be reset: {one_line(error).rstrip('.')} "
+            f"({last.filename}:{last.lineno})."
+        ) from error
+    finally:
+        env.close()
 
 
 def _facts(parameters: Any) -> dict[str, dict[str, Any]]:

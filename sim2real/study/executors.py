@@ -94,16 +94,24 @@ def run_trials(trials: Sequence[Trial], trust: bool, timeout_s: float | None, ru
     bench = getattr(_here, "bench", None)
     if bench is None or bench.trust != trust:
         bench = _here.bench = Bench(trust)
-    if timeout_s is None or runner == process_name():
-        return [bench.run(trial) for trial in trials]
     rows = []
-    try:
-        for trial in trials:
-            _end_at(time.monotonic() + timeout_s)
+    for trial in trials:
+        with limited(timeout_s, runner):
             rows.append(bench.run(trial))
+    return rows
+
+
+@contextmanager
+def limited(limit_s: float | None, runner: str) -> Iterator[None]:
+    """End the process if what is done here takes longer, but not the one that waits for it."""
+    if limit_s is None or runner == process_name():
+        yield
+        return
+    try:
+        _end_at(time.monotonic() + limit_s)
+        yield
     finally:
         _end_at(None)
-    return rows
 
 
 def _end_at(deadline_s: float | None) -> None:

@@ -17,6 +17,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.stats import Variation, detectable_effect, episodes_needed, runs_needed, variation
 from sim2real.study.adaptive import measured
 from sim2real.study.executors import Processes, send
+from sim2real.study.rehearsal import success_untold
 from sim2real.study.rollout import Bench, Row
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -88,7 +89,7 @@ def plan(
             of the same seed have in common, so pairing can only help.
 
     Raises:
-        Sim2RealError: If the study cannot run, or a number is not positive.
+        Sim2RealError: If the study cannot run, its metric is success and nobody tells it, or a number is not positive.
     """
     if workers < 1 or any(given is not None and given <= 0 for given in (effect, spread)):
         raise Sim2RealError("workers, effect and spread must be positive.")
@@ -100,6 +101,8 @@ def plan(
     seconds = [row["wall_s"] for row in rows if row["status"] == "ok"]
     if not seconds:
         raise Sim2RealError(f"No episode could be played: {rows[0]['error']}")
+    if study.metric == "success" and all(row.get("success") is None for row in (*recorded, *rows)):
+        raise success_untold(trials[0])
     # The first also pays for what is made once.
     episode_s = float(np.median(seconds))
     values = measured(study, [*recorded, *rows])

@@ -34,6 +34,12 @@ Frames = list[NDArray[np.uint8]]
 
 FRAMES_PER_SECOND = 15
 ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
+SUCCESS = ("success", "is_success")
+"""What an environment may call its word on an episode's success, in `info`."""
+UNTOLD = (
+    "Say what counts instead, such as metric='return' or metric='survived' (1 where an episode was not terminated "
+    "before its time ran out), or let the environment set info['success'] in the last step of an episode."
+)
 
 
 @cache
@@ -184,16 +190,27 @@ class Bench:
             self._drop(made_with)
 
 
+class Actor(Protocol):
+    """What acts in an episode: a bound policy, or what stands in for one."""
+
+    def reset(self, seed: int | None = None) -> None:
+        """Forget the last episode."""
+
+    def __call__(self, observation: Any) -> Any:
+        """Return the action."""
+
+
 def episode(
-    env: Env, policy: BoundPolicy, seed: int, max_steps: int | None = None, frames: Frames | None = None
+    env: Env, policy: Actor, seed: int, max_steps: int | None = None, frames: Frames | None = None
 ) -> Row:
     """Play one episode and return its outcome columns.
 
-    `success` is what the environment's last `info` says of it ("success" or "is_success"); where it says
-    nothing, an episode succeeds by not being terminated before its time runs out.
+    `success` is what the environment's last `info` says of it, None where it says nothing: nobody else can know. What
+    can be seen of any episode is the metric `survived`: 1 where it was not terminated before its time ran out.
 
     Raises:
-        Sim2RealError: If a reward is not finite, or the last observation is NaN; a bound policy checks its own actions.
+        Sim2RealError: If a reward is not finite, the last observation is NaN, or success is told in a way that cannot
+            be understood; a bound policy checks its own actions.
     """
     period_s = control_period_s(env)
     stride = max(1, round(1 / (FRAMES_PER_SECOND * period_s))) if period_s else 1
@@ -224,20 +241,49 @@ def episode(
     if _without_number(observation):  # a simulation that diverged, which never falls and so would succeed
         raise Sim2RealError("The environment gave an observation that is not a number.")
     drawn = info.get("parameters", {}) | drawn  # what is drawn at reset, and what only appears in a step
-    success = info.get("success", info.get("is_success", not terminated))
     return {
         "return": total,
         "length": length,
         "duration_s": length * period_s if period_s else None,
-        "success": success if success is None else int(success),
+        "success": success(info),
         "termination": info.get("termination", "terminated" if terminated else ""),
         "cost": float(cost),
         "violations": int(violations),
         "interventions": int(interventions),
-        "metrics": canonical(_metrics(info, safe / length)),
+        "metrics": canonical({"survived": float(not terminated)} | _metrics(info, safe / length)),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
     }
+
+
+def success(info: Mapping[str, Any]) -> float | None:
+    """Return how far an episode succeeded as its last `info` tells it, from 0 to 1; None where it does not tell.
+
+    Raises:
+        Sim2RealError: If that is no number from 0 to 1, or is told twice and differently.
+
+    >>> success({"is_success": np.array([True])}), success({"success": 0.7}), success({"success": None})
+    (1.0, 0.7, None)
+    """
+    told = {name: _share(name, info[name]) for name in SUCCESS if info.get(name) is not None}
+    if len(set(told.values())) > 1:
+        ways = " and ".join(f"info['{name}'] = {value:g}" for name, value in told.items())
+        raise Sim2RealError(f"The environment tells success in two ways that differ: {ways}.")
+    return next(iter(told.values()), None)
+
+
+def _share(name: str, value: Any) -> float:
+    """Return a number from 0 to 1, of whatever library: also one that is alone in an array."""
+    try:
+        one = (value if hasattr(value, "item") else np.asarray(value)).item()
+    except (TypeError, ValueError, RuntimeError):
+        one = None
+    if not isinstance(one, int | float) or not 0 <= one <= 1:
+        told = " ".join(repr(value).split())[:80]
+        raise Sim2RealError(
+            f"The environment's info['{name}'] must be True, False or a number from 0 to 1, not {told}."
+        )
+    return float(one)
 
 
 def _metrics(info: Row, safe_share: float) -> dict[str, float]:

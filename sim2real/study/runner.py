@@ -1,6 +1,7 @@
 """Running a study: what is missing goes out in chunks, what returns is committed, what dies is isolated."""
 
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Executor, Future, wait
@@ -15,6 +16,7 @@ from sim2real.study.backends import opened
 from sim2real.study.check import check
 from sim2real.study.document import describe
 from sim2real.study.executors import process_name, run_trials, send
+from sim2real.study.rehearsal import UNPAIRED, identity
 from sim2real.study.rollout import Row, blank_row, one_line
 from sim2real.study.store import Store, locked
 from sim2real.study.study import Study
@@ -80,9 +82,14 @@ def run(
         progress = progress or (lambda done, total, failed: None)
         done, failed = len(trials) - len(missing), 0
         with _told(), opened(executor, workers, folder) as (place, at_once):
-            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults")}
-            facts = _checked(study, place, trust) if missing or not meta else known
-            store.write_meta(describe(study, facts, source, meta.get("created")))
+            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults", "rehearsal")}
+            if missing or not meta:
+                rehearsed = known["rehearsal"].get("of") == identity(study)
+                facts = _checked(study, place, trust, not rehearsed, timeout_s)
+                known = facts | ({"rehearsal": known["rehearsal"]} if rehearsed else {})
+            store.write_meta(describe(study, known, source, meta.get("created")))
+            for finding in known["rehearsal"].get("findings", ()):
+                warnings.warn(f"{finding['sentence']} {UNPAIRED}", stacklevel=2)
             progress(done, len(trials), failed)
             worth_s: float = getattr(place, "chunk_s", CHUNK_S) if chunk_s is None else chunk_s
             for rows in _execute(missing, place, at_once, trust, worth_s, timeout_s):
@@ -104,10 +111,13 @@ def _told() -> Iterator[None]:
         ) from error
 
 
-def _checked(study: Study, executor: Executor, trust: bool) -> dict[str, Any]:
-    for _ in range(LIVES_ALONE):
+def _checked(
+    study: Study, executor: Executor, trust: bool, rehearsing: bool, timeout_s: float | None
+) -> dict[str, Any]:
+    """Return what `check` finds out; what an episode does to its process is for its record to tell."""
+    for life in range(LIVES_ALONE):
         _await_worker(executor)
-        sent = send(executor, check, study, trust)
+        sent = send(executor, check, study, trust, rehearsing and not life, timeout_s, process_name())
         if (loss := sent.exception()) is None:
             found = sent.result()
             if isinstance(found, Exception):

@@ -29,7 +29,7 @@ COLUMNS = {
     "return": "REAL",
     "length": "INTEGER",
     "duration_s": "REAL",
-    "success": "INTEGER",
+    "success": "NUMERIC",  # from 0 to 1, whole numbers as such; NULL where the environment does not tell
     "termination": "TEXT",
     "cost": "REAL",
     "violations": "INTEGER",
@@ -261,8 +261,15 @@ def merge(out: str | Path, folders: Sequence[str | Path]) -> Store:
                 )
         for store in stores:
             target.add_all(store)
-        target.write_meta(metas[0][1])
+        target.write_meta(metas[0][1] | _rehearsed([meta for _, meta in metas]))
     return target
+
+
+def _rehearsed(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what any of several runs of a study found not to repeat, as all of them say it."""
+    told = [meta["rehearsal"] for meta in metas if meta.get("rehearsal")]
+    findings = {json.dumps(finding): finding for one in told for finding in one["findings"]}
+    return {"rehearsal": told[0] | {"findings": list(findings.values())}} if told else {}
 
 
 def _select(columns: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from sim2real.perturb import Perturbation
 from sim2real.policies import BoundPolicy, Contract, Term, scripted
 from sim2real.policies.binding import SpaceBinding
 from sim2real.safety import Record
-from sim2real.study.rollout import make
+from sim2real.study.rollout import make, success
 from sim2real.training.config import Imitate, Sac, Training
 from sim2real.training.privileged import truths
 from sim2real.wrappers import Constrained, Perturbed, Shielded
@@ -68,7 +68,7 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
 
     Observation: what the network reads, and behind it what only the critic is told, or what a teacher would have the
     network put out. Action: what the network puts out. The last `info` of an episode holds its outcome: return,
-    length, success, what was tallied and the metrics, all in the environment's own units.
+    length, success where that is told, what was tallied and the metrics, all in the environment's own units.
 
     Raises:
         Sim2RealError: an environment that cannot be trained in.
@@ -146,13 +146,16 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
         return np.append(read, np.array(told, np.float32)) if told else read
 
     def _outcome(self, info: Mapping[str, Any], terminated: bool) -> Outcome:
-        success = info.get("success", info.get("is_success", not terminated))
+        told = success(info)
+        if told is None and info.get("termination") == "violation":
+            told = 0.0  # this training ends what violates its constraints, before the environment can tell
         return {
+            "survived": float(not terminated),
             **{name: float(value) for name, value in info.get("metrics", {}).items()},
             **dict(zip(TALLIED, (self.tally - self._before).tolist(), strict=True)),
             "return": self._return,
             "length": self._length,
-            "success": float(success),
+            **({} if told is None else {"success": told}),
         }
 
     def set_price(self, multiplier: float) -> None:

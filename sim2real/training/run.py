@@ -122,8 +122,9 @@ def means(outcomes: Iterable[Mapping[str, float]]) -> Row:
     found = list(outcomes)
     if not found:
         return {}
-    told = [name for name in found[0] if name not in ("cost", "violations", "intervened")]
-    first = [*OUTCOMES, *(name for name in told if name not in OUTCOMES)]
+    by_all = [name for name in found[0] if all(name in outcome for outcome in found)]
+    told = [name for name in by_all if name not in ("cost", "violations", "intervened")]
+    first = sorted(told, key=lambda name: OUTCOMES.index(name) if name in OUTCOMES else len(OUTCOMES))
     return {name: float(np.mean([outcome[name] for outcome in found])) for name in first}
 
 
@@ -143,7 +144,10 @@ def evaluate(training: Training, path: Path) -> Row:
         rows = [bench.run(replace(where, seed=episode_seed(0, episode))) for episode in range(asked.episodes)]
     if broken := [row["error"] for row in rows if row["status"] != "ok"]:
         raise Sim2RealError(f"An evaluation episode failed: {broken[0]}")
-    return means({name: row[name] for name in OUTCOMES} | json.loads(row["metrics"]) for row in rows)
+    return means(
+        {name: row[name] for name in OUTCOMES if row[name] is not None} | json.loads(row["metrics"])
+        for row in rows
+    )
 
 
 def export(

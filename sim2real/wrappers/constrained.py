@@ -18,7 +18,7 @@ from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
 from sim2real.wrappers.perturbed import control_period_s, layers
-from sim2real.wrappers.simulated import simulated
+from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
 Phase = Literal["training", "test"]
@@ -94,7 +94,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._depth, self._discount = len(inner), discount
         self._bare = env.unwrapped
         period_s = control_period_s(env) if period_s is None else period_s
-        self._reader = Reader(self._bare, period_s, partial(simulated, env))
+        self._reader = Reader(self._bare, period_s, partial(view_of, env))
         self._rows = [(item.name, item.limit, item.bind(self._reader)) for item in self.constraints]
         self._scales = {item.name: item.scale for item in self.constraints}
         self._saute = self.mode if isinstance(self.mode, Saute) else None

@@ -1,45 +1,59 @@
 """Adapters: the parameters of environments that do not declare any."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from types import ModuleType
+from types import MappingProxyType
 from typing import Any
 
 import gymnasium as gym
 
 from sim2real.errors import Sim2RealError, nearest
-from sim2real.perturb import Parameter
+from sim2real.perturb import Parameter, Parameters
+from sim2real.perturb.parameters import NO_GROUPS, Groups
+
+Reader = Callable[[], float]
+Setter = Callable[[float], object]
+
+READ_BACK = 1e-6
+"""Share by which a value that was set may differ from what is read back: engines keep some in single precision."""
 
 
 class Table:
-    """Named parameters, their current values, and what makes a new value act.
+    """Named parameters, how they are read, and what makes a new value act.
 
     Setting one to the value it has does nothing, except for a transient one, where each setting is an event.
     """
 
+    impossible: Mapping[str, str] = MappingProxyType({})
+    """Names that cannot be parameters here, and a sentence that says why."""
+
+    groups: Groups = NO_GROUPS
+    """Parts that a pattern may name together."""
+
+    source = ""
+    """Where the parameters were found, as one says it to a user."""
+
     def __init__(self) -> None:
         self._specs: dict[str, Parameter] = {}
         self._values: dict[str, float] = {}
-        self._setters: dict[str, Callable[[float], None]] = {}
+        self._setters: dict[str, Setter] = {}
+        self._readers: dict[str, Reader] = {}
 
-    def add(self, name: str, spec: Parameter, setter: Callable[[float], None]) -> None:
-        """Register a parameter that has its nominal value."""
+    def add(self, name: str, spec: Parameter, setter: Setter, reader: Reader | None = None) -> None:
+        """Register a parameter that has its nominal value.
+
+        Args:
+            name: by which it is set.
+            spec: what it is.
+            setter: makes a value act.
+            reader: tells the value that acts now; None where it is the one set last, as nobody else can change it.
+        """
         self._specs[name], self._values[name], self._setters[name] = spec, spec.nominal, setter
-
-    def _row(
-        self,
-        name: str,
-        nominal: float,
-        unit: str,
-        low: float,
-        high: float,
-        doc: str,
-        setter: Callable[[float], None],
-        transient: bool = False,
-    ) -> None:
-        spec = Parameter(nominal=nominal, unit=unit, low=low, high=high, doc=doc, transient=transient)
-        self.add(name, spec, setter)
+        if reader is not None:
+            self._readers[name] = reader
 
     def names(self) -> tuple[str, ...]:
         """Return every name."""
@@ -48,11 +62,19 @@ class Table:
     def spec(self, name: str) -> Parameter:
         """Return what the parameter is; its nominal value is the one it had when this object was made."""
         if name not in self._specs:
-            raise Sim2RealError(f"There is no parameter '{name}'.{nearest(name, self._specs)}")
+            raise Sim2RealError(
+                self.impossible.get(name) or f"There is no parameter '{name}'.{nearest(name, self._specs)}"
+            )
         return self._specs[name]
 
     def get(self, name: str) -> float:
-        """Return the current value."""
+        """Return the value that acts now, read from the engine where somebody else can change it there."""
+        self.spec(name)
+        reader = self._readers.get(name)
+        return self._values[name] if reader is None else reader()
+
+    def wanted(self, name: str) -> float:
+        """Return the value that was set last, the nominal one before."""
         self.spec(name)
         return self._values[name]
 
@@ -70,54 +92,192 @@ class Table:
             )
         if spec.transient:
             self._setters[name](value)
-        elif value != self.get(name):
+        elif value != self._values[name] or differs(self, name, value):
             self._values[name] = float(value)
             self._setters[name](float(value))
 
+    def together(self) -> AbstractContextManager[object]:
+        """Return a context in which values are only noted where what follows from them can wait until its end."""
+        return nullcontext()
 
-def seek(env: gym.Env[Any, Any], package: str, kind: str) -> Any:
-    """Return the first object of a package's class among the attributes of an environment, and theirs.
+
+def own_parameters(env: gym.Env[Any, Any]) -> Parameters | None:
+    """Return the parameters that an environment declares itself, None if there are none.
+
+    An attribute ``parameters`` that is something else (a configuration, a network's weights) is none of them.
+    """
+    found: Any = getattr(env.unwrapped, "parameters", None)
+    is_table = all(callable(getattr(found, method, None)) for method in ("names", "spec", "get", "set"))
+    return found if is_table else None
+
+
+def together(parameters: Parameters | None) -> AbstractContextManager[object]:
+    """Return the context in which several parameters are set, for any kind of parameters."""
+    found: Any = getattr(parameters, "together", nullcontext)()
+    return found  # type: ignore[no-any-return]
+
+
+def differs(parameters: Parameters, name: str, value: float) -> bool:
+    """Tell whether a parameter has another value than the one it was set to."""
+    return not math.isclose(parameters.get(name), value, rel_tol=READ_BACK, abs_tol=1e-12)
+
+
+def confirm(parameters: Parameters | None, wanted: Mapping[str, float]) -> None:
+    """See after a reset that parameters have the values they were set to, and set again what the reset took back.
 
     Raises:
-        Sim2RealError: if there is none.
+        Sim2RealError: for one that does not keep what it is set to.
     """
-    level, seen = [env.unwrapped], set[int]()
-    for _ in range(5):
-        for thing in level:
-            if is_a(thing, package, kind):
-                return thing
-        inner = [value for thing in level for value in getattr(thing, "__dict__", {}).values()]
-        level = [
-            value for value in inner if id(value) not in seen and not isinstance(value, type | ModuleType)
-        ]
-        seen |= set(map(id, level))
-    raise Sim2RealError(
-        f"There is no {kind} in {type(env.unwrapped).__name__}: its parameters are not known."
-    )
+    if parameters is None:
+        return
+    lost = {name: value for name, value in wanted.items() if differs(parameters, name, value)}
+    if not lost:
+        return
+    with together(parameters):
+        for name, value in lost.items():
+            if parameters.spec(name).live:
+                parameters.set(name, value)
+    must_have(parameters, lost, "A reset of the environment takes it back, and it cannot be set again.")
 
 
-def is_a(thing: Any, package: str, kind: str) -> bool:
-    """Tell whether something is of a class, without importing the package that has it.
+def must_have(parameters: Parameters | None, wanted: Mapping[str, float], reason: str) -> None:
+    """Raise if a parameter has another value than it was set to.
 
-    >>> is_a(math.pi, "builtins", "float"), is_a(math.pi, "numpy", "float")
-    (True, False)
+    Raises:
+        Sim2RealError: naming it, both values and the reason.
     """
-    bases = type(thing).__mro__
-    return any(base.__name__ == kind and base.__module__.partition(".")[0] == package for base in bases)
+    for name, value in wanted.items():
+        if parameters is not None and differs(parameters, name, value):
+            raise Sim2RealError(
+                f"{name} was set to {value:.6g} {parameters.spec(name).unit}".rstrip()
+                + f", and the simulator has {parameters.get(name):.6g}. {reason}"
+            )
+
+
+def numbered(names: Iterable[str], reserved: Iterable[str] = ()) -> tuple[list[str], dict[str, list[str]]]:
+    """Return names made unique by numbers, and those of equal names by the one they had.
+
+    >>> numbered(["cube", "table", "cube"])
+    (['cube_1', 'table', 'cube_2'], {'cube': ['cube_1', 'cube_2']})
+    """
+    names = list(names)
+    count, taken = Counter([*names, *reserved]), {*names, *reserved}
+    unique: list[str] = []
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        if count[name] > 1:
+            number = len(groups.setdefault(name, [])) + 1
+            while f"{name}_{number}" in taken:
+                number += 1
+            taken.add(f"{name}_{number}")
+            groups[name].append(f"{name}_{number}")
+            name = groups[name][-1]
+        unique.append(name)
+    return unique, groups
+
+
+class EngineTable(Table):
+    """The parameters of an engine inside somebody else's environment, which may replace it at any reset.
+
+    The engine is found again before anything is read or set. Specifications are those of the first one; readers
+    and setters are those of the one that is stepped now.
+
+    Args:
+        find: returns what the engine consists of.
+        source: where it was found.
+    """
+
+    def __init__(self, find: Callable[[], tuple[Any, ...]], source: str = "") -> None:
+        super().__init__()
+        self.source = source
+        self.groups, self.impossible = {}, {}
+        self._find = find
+        self._engine: tuple[Any, ...] = ()
+        self._named = False
+        self._renew()
+        self._named = True
+
+    def _describe(self) -> None:
+        """Register the parameters of ``self._engine``."""
+        raise NotImplementedError
+
+    def _renew(self) -> None:
+        """Find the engine that is stepped now."""
+        engine = self._find()
+        if len(engine) != len(self._engine) or any(
+            a is not b for a, b in zip(engine, self._engine, strict=True)
+        ):
+            self._engine = engine
+            self._readers, self._setters = {}, {}
+            self._describe()
+
+    def _row(
+        self,
+        name: str,
+        nominal: float,
+        unit: str,
+        low: float,
+        high: float,
+        doc: str,
+        setter: Setter,
+        reader: Reader | None = None,
+        *,
+        transient: bool = False,
+    ) -> None:
+        """Register a parameter, with bounds as wide as its nominal value needs (a damping of 1e11 is one)."""
+        nominal = float(nominal)
+        if not math.isfinite(nominal):
+            self.impossible = {
+                **self.impossible,
+                name: f"{name} cannot be a parameter: it is {nominal}, not a finite number.",
+            }
+            return
+        if name not in self._specs:
+            if self._named:
+                return  # of a later engine; what was offered stays what is offered
+            low, high = min(low, nominal), max(high, 10.0 * nominal if nominal > 0.1 * high else high)
+            self._specs[name] = Parameter(
+                nominal=nominal, unit=unit, low=low, high=high, doc=doc, transient=transient
+            )
+            self._values[name] = nominal
+        self._setters[name] = setter
+        if reader is not None:
+            self._readers[name] = reader
+
+    def _live(self, name: str) -> None:
+        self._renew()
+        if name in self._specs and name not in self._setters:
+            raise Sim2RealError(
+                f"There is no '{name}' any more: the environment has built another model without it."
+            )
+
+    def get(self, name: str) -> float:
+        """Return the value that the engine has now."""
+        self._live(name)
+        return super().get(name)
+
+    def set(self, name: str, value: float) -> None:
+        """Change the value in the engine that is stepped now.
+
+        Raises:
+            Sim2RealError: for an unknown name, a value outside the parameter's bounds, or a part that is gone.
+        """
+        self._live(name)
+        super().set(name, value)
 
 
 class Attributes(Table):
     """Parameters that are plain attributes of an environment, whatever it is.
 
     What an environment computes from an attribute when it is made (CartPole's ``polemass_length`` from its
-    ``length``) does not follow a change.
+    ``length``) does not follow a change. Whole numbers stay whole.
 
     Args:
         env: the environment, wrapped or not.
         paths: parameter name -> attribute of ``env.unwrapped``, dots lead further in.
 
     Raises:
-        Sim2RealError: if there is no such attribute, or it is no finite number.
+        Sim2RealError: if there is no such attribute, it is no finite number, or it cannot be set.
 
     >>> parameters = Attributes(gym.make("CartPole-v1"), {"pole.length": "length"})
     >>> parameters.set("pole.length", 1.0)
@@ -127,30 +287,49 @@ class Attributes(Table):
 
     def __init__(self, env: gym.Env[Any, Any], paths: Mapping[str, str]) -> None:
         super().__init__()
-        self._places: dict[str, tuple[Any, str]] = {}
         for name, path in paths.items():
-            owner: Any = env.unwrapped
             *way, last = path.split(".")
+            found = env.unwrapped
             for attribute in (*way, last):
-                if not hasattr(owner, attribute):
-                    known = [known for known in dir(owner) if not known.startswith("_")]
+                if not hasattr(found, attribute):
+                    known = [known for known in dir(found) if not known.startswith("_")]
                     raise Sim2RealError(
-                        f"{type(owner).__name__} has no attribute '{attribute}'.{nearest(attribute, known)}"
+                        f"{type(found).__name__} has no attribute '{attribute}'.{nearest(attribute, known)}"
                     )
-                holder, owner = owner, getattr(owner, attribute)
-            try:
-                nominal = float(owner)
-            except (TypeError, ValueError):
-                nominal = math.nan
-            if not math.isfinite(nominal):
-                raise Sim2RealError(f"'{path}' cannot be a parameter: it is {owner!r}, not a finite number.")
-            self._places[name] = holder, last
-            spec = Parameter(
-                nominal=nominal, unit="", low=-math.inf, high=math.inf, doc=f"The attribute {path}."
-            )
-            self.add(name, spec, partial(setattr, holder, last))
+                found = getattr(found, attribute)
+            self._add(name, path, env.unwrapped, tuple(way), last, found)
 
-    def get(self, name: str) -> float:
-        """Return the current value, whoever set it."""
-        self.spec(name)
-        return float(getattr(*self._places[name]))
+    def _add(
+        self, name: str, path: str, bare: gym.Env[Any, Any], way: tuple[str, ...], last: str, found: Any
+    ) -> None:
+        try:
+            nominal = math.nan if isinstance(found, bool) else float(found)
+        except (TypeError, ValueError):
+            nominal = math.nan
+        if not math.isfinite(nominal):
+            raise Sim2RealError(f"'{path}' cannot be a parameter: it is {found!r}, not a finite number.")
+        put = partial(_put, bare, way, last, round if isinstance(found, int) else float)
+        try:
+            setattr(_followed(bare, way), last, found)
+        except AttributeError as error:
+            raise Sim2RealError(f"'{path}' cannot be a parameter: it cannot be set ({error}).") from error
+        spec = Parameter(
+            nominal=nominal, unit="", low=-math.inf, high=math.inf, doc=f"The attribute {path}.",
+            whole=isinstance(found, int),
+        )  # fmt: skip
+        self.add(name, spec, put, partial(_read, bare, way, last))
+
+
+def _followed(owner: Any, way: tuple[str, ...]) -> Any:
+    """Return what has an attribute; it is looked for each time, as environments build parts of themselves anew."""
+    for attribute in way:
+        owner = getattr(owner, attribute)
+    return owner
+
+
+def _put(owner: Any, way: tuple[str, ...], last: str, kind: Callable[[float], float], value: float) -> None:
+    setattr(_followed(owner, way), last, kind(value))
+
+
+def _read(owner: Any, way: tuple[str, ...], last: str) -> float:
+    return float(getattr(_followed(owner, way), last))

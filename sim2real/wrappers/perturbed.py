@@ -18,6 +18,7 @@ from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws, next_episode
+from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
 
 Env = gym.Env[Any, Any]
 ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
@@ -55,6 +56,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     _draws: "list[Draws]"
     _knobs: "dict[str, _Knob]"
     _moving: "list[_Knob]"
+    _lasting: "list[_Knob]"
     _observation: "_Signal"
     _action: "_Signal"
 
@@ -74,12 +76,9 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             self, perturbations=self.perturbations, parameters=way, terms=terms, period_s=period_s
         )
         super().__init__(env)
-        bare: Any = env.unwrapped
         if callable(parameters):
             parameters = parameters(env)
-        self.parameters: Parameters | None = (
-            getattr(bare, "parameters", None) if parameters is None else parameters
-        )
+        self.parameters: Parameters | None = own_parameters(env) if parameters is None else parameters
         self._inner = [layer for layer in layers(env) if isinstance(layer, Perturbed)]
         for layer in self._inner:
             layer._wrapped = True
@@ -119,15 +118,17 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def _adopt(self, plan: "_Plan") -> None:
         if self._running:
-            for name, knob in self._knobs.items():
-                if name not in plan.knobs:
-                    knob.restore()
+            with together(self.parameters):
+                for name, knob in self._knobs.items():
+                    if name not in plan.knobs:
+                        knob.restore()
         self.perturbations = plan.perturbations
         self._saved_kwargs = {**self._saved_kwargs, "perturbations": plan.perturbations}
         self._cached_spec = None
         self._draws, self._knobs = plan.draws, plan.knobs
         self._observation, self._action = plan.observation, plan.action
         self._moving = [knob for knob in plan.knobs.values() if knob.moves]
+        self._lasting = [knob for knob in plan.knobs.values() if not knob.transient]
         self._next = None
 
     def _check_nominal(self) -> None:
@@ -136,8 +137,11 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         table = self.parameters
         if table is None:
             return
+        wanted = getattr(
+            table, "wanted", table.get
+        )  # what was set; a reading may be the environment's own draw
         for name in table.names():
-            value, nominal = table.get(name), table.spec(name).nominal
+            value, nominal = wanted(name), table.spec(name).nominal
             if value != nominal and name not in held:
                 raise Sim2RealError(
                     f"{name} is {shown(value)}, not its nominal {shown(nominal)}: make it a perturbation, or "
@@ -156,10 +160,13 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._running, self._told = True, {}
         for signal in (self._observation, self._action):
             signal.start(self._told, self._seed, self._episode)
-        for knob in self._knobs.values():
-            if not knob.transient:
+        with together(self.parameters):
+            for knob in self._lasting:
                 knob.turn(self._told)
         observation, info = self.env.reset(seed=seed, options=options)
+        if self._lasting:
+            confirm(self.parameters, {knob.name: self._told[knob.name] for knob in self._lasting})
+        self._unread = bool(self._lasting)
         for knob in self._moving:
             if knob.transient:
                 knob.step(self._told)
@@ -176,7 +183,15 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             knob.step(told)
         action = self._action(action, told)
         observation, reward, terminated, truncated, info = self.env.step(action)
+        if self._unread or ((terminated or truncated) and self._lasting):
+            self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
+
+    def _read_back(self) -> None:
+        """See in the first and the last step of an episode that the environment leaves alone what was set."""
+        self._unread = False
+        wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
+        must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")
 
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
         return {**info, "parameters": {**info.get("parameters", {}), **self._told}}
@@ -184,8 +199,9 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def restore(self) -> None:
         """Give every parameter its nominal value back; a step then needs a reset first."""
         if self._running:
-            for knob in self._knobs.values():
-                knob.restore()
+            with together(self.parameters):
+                for knob in self._knobs.values():
+                    knob.restore()
         self._running = False
 
     def close(self) -> None:
@@ -276,7 +292,7 @@ class _Knob:
 
     def __init__(self, name: str, spec: Parameter, parameters: Parameters) -> None:
         self.transient = self.moves = spec.transient
-        self._name, self._spec, self._set = name, spec, parameters.set
+        self.name, self._spec, self._set = name, spec, parameters.set
         self._items: list[Perturbation] = []
         self._chain: list[Draws] = []
 
@@ -293,7 +309,7 @@ class _Knob:
         low, high = hull(reached)
         if low < self._spec.low or high > self._spec.high:
             raise Sim2RealError(
-                f"{' and '.join(repr(item.label) for item in self._items)} can make {self._name} "
+                f"{' and '.join(repr(item.label) for item in self._items)} can make {self.name} "
                 f"{shown(low if low < self._spec.low else high)} {self._spec.unit}; it must stay within "
                 f"[{shown(self._spec.low)}, {shown(self._spec.high)}]."
             )
@@ -301,7 +317,7 @@ class _Knob:
     def step(self, told: dict[str, Any]) -> None:
         """Turn it if it changes at this moment."""
         if self.transient:
-            told.pop(self._name, None)
+            told.pop(self.name, None)
         if any([drawn.changed for drawn in self._chain]):
             self.turn(told)
 
@@ -311,12 +327,13 @@ class _Knob:
         for drawn in self._chain:
             if drawn.amount is not None and (drawn.changed or not self.transient):
                 value = drawn.apply(value, drawn.amount, None)[0]
-        told[self._name] = value = min(max(value, self._spec.low), self._spec.high)
-        self._set(self._name, value)
+        value = min(max(value, self._spec.low), self._spec.high)
+        told[self.name] = value = float(round(value)) if self._spec.whole else value
+        self._set(self.name, value)
 
     def restore(self) -> None:
         if not self.transient:
-            self._set(self._name, self._spec.nominal)
+            self._set(self.name, self._spec.nominal)
 
 
 class _Signal:
@@ -485,7 +502,8 @@ def _within(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
 
 def _alike(env: Env, space: str) -> bool:
     """Tell whether the bare environment's names still fit, that is, no wrapper reshaped its signal."""
-    return bool(getattr(env, space).shape == getattr(env.unwrapped, space).shape)
+    bare = getattr(env.unwrapped, space, None)  # robosuite's has no spaces
+    return bare is not None and bool(getattr(env, space).shape == bare.shape)
 
 
 def layers(env: Env) -> Iterator[Env]:

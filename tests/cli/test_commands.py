@@ -35,7 +35,7 @@ def halved(env):
 
 def study(episodes: int = 2, name: str = "balance", policy: str = "Balance"):
     return Study(
-        name=name, env="CartPole-v1", episodes=episodes, parameters=pole, max_steps=50,
+        name=name, env="CartPole-v1", episodes=episodes, parameters=pole, max_steps=50, metric="survived",
         policies={"it": policies.scripted(f"{__file__}:{policy}")},
         conditions={
             "late": [delay("observation", 2)],

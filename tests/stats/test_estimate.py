@@ -74,6 +74,22 @@ def test_order_of_runs_and_episodes_is_irrelevant(values, random):
         assert (a.value, a.low, a.high) == pytest.approx((b.value, b.low, b.high), abs=1e-9)
 
 
+def test_a_difference_holds_where_seeds_mean_nothing():
+    """Between independent episodes its interval holds the truth as often as it says, and its test errs as rarely."""
+    random, studies = np.random.default_rng(5), 400
+    for rate in (True, False):
+        held, called = 0, 0
+        for _ in range(studies):
+            a, b = (
+                random.uniform(size=(2, 1, 20)) if not rate else (random.uniform(size=(2, 1, 20)) < 0.7) * 1.0
+            )
+            one = difference(a, b, random, same_runs=True, rate=rate)
+            held += one.estimate.low <= 0.0 <= one.estimate.high
+            called += one.significant()
+        assert held >= 0.93 * studies
+        assert called <= 0.07 * studies
+
+
 def test_common_episodes_narrow_a_difference():
     """Pairing pays: with common episode noise the paired interval is a fraction of the unpaired one."""
     random = np.random.default_rng(1)

@@ -21,6 +21,7 @@ class Toy(gym.Env):
     observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float64)
     made = 0
+    tells = None  # the last info instead of its own
 
     def __init__(self, length=10, fault="", reports=True, render_mode=None):
         Toy.made += 1
@@ -44,6 +45,8 @@ class Toy(gym.Env):
         info = {"cost": 0.5, "violations": 1, "intervened": self.steps == 1} if self.reports else {}
         if over and self.reports:
             info |= {"success": False, "termination": "bored", "metrics": {"distance_m": np.float32(2.0)}}
+        if over and self.tells is not None:
+            info = dict(self.tells)
         reward = np.nan if self.fault == "nan" else self.gain * float(action[0])
         terminated = over and self.fault == "terminates"
         seen = np.nan if self.fault == "blind" else action[0]
@@ -130,6 +133,7 @@ def cartpole(**changes):
         },
         "episodes": 4,
         "parameters": pole,
+        "metric": "survived",
     }
     return Study(**{**fields, **changes})
 

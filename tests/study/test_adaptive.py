@@ -30,7 +30,11 @@ def study(**changes):
 
 def diverging(**changes):
     """A toy whose simulation diverges on half of the seeds as soon as its gain is raised, and else succeeds."""
-    fields = {"conditions": {"gain": [scale("parameter:gain", 3.0)]}, "parameters": gain}
+    fields = {
+        "conditions": {"gain": [scale("parameter:gain", 3.0)]},
+        "parameters": gain,
+        "metric": "survived",
+    }
     return toy(env_kwargs={"fault": "diverges", "reports": False}, **{**fields, **changes})
 
 

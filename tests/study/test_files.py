@@ -30,6 +30,7 @@ def study(robot: str, **changes) -> Study:
         "env_kwargs": {"robot": robot},
         "episodes": 1,
         "max_steps": 3,
+        "metric": "return",
     }
     return Study(**fields | changes)
 

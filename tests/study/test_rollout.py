@@ -1,13 +1,15 @@
 import json
+import math
 
+import numpy as np
 import pytest
 from study_toys import TOY, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
-from sim2real.study import Trial, replay
-from sim2real.study.rollout import Bench, dress, one_line
+from sim2real.study import Store, Trial, replay
+from sim2real.study.rollout import Bench, dress, one_line, success
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import COLUMNS
 
@@ -35,22 +37,75 @@ def test_a_row_tells_what_the_environment_reported():
     assert (row["length"], row["duration_s"]) == (10, 1.0)
     assert (row["cost"], row["violations"], row["interventions"]) == (5.0, 10, 1)
     assert (row["success"], row["termination"]) == (0, "bored")
-    assert json.loads(row["metrics"]) == {"distance_m": 2.0}
+    assert json.loads(row["metrics"]) == {"distance_m": 2.0, "survived": 1.0}
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
 
 
-@pytest.mark.parametrize(("fault", "success", "termination"), [("", 1, ""), ("terminates", 0, "terminated")])
-def test_where_nothing_is_reported_success_is_not_being_terminated(fault, success, termination):
-    """A foreign environment's episode succeeds by lasting until its time runs out."""
+@pytest.mark.parametrize(("fault", "survived", "termination"), [("", 1, ""), ("terminates", 0, "terminated")])
+def test_where_nothing_is_reported_success_is_unknown(fault, survived, termination):
+    """To last until one's time runs out is to survive; whether that is success the environment alone can say."""
     row = Bench().run(trial(reports=False, fault=fault))
-    assert (row["success"], row["termination"], row["cost"]) == (success, termination, 0.0)
+    assert (row["success"], row["termination"], row["cost"]) == (None, termination, 0.0)
+    assert json.loads(row["metrics"]) == {"survived": survived}
+
+
+@pytest.mark.parametrize(
+    ("told", "success"),
+    [
+        ({}, None),
+        ({"success": None}, None),
+        ({"success": None, "is_success": True}, 1),
+        ({"success": np.bool_(False)}, 0),
+        ({"is_success": np.array([True])}, 1),
+        ({"success": np.float32(0.5), "is_success": 0.5}, 0.5),
+        ({"success": 0.7}, 0.7),
+        ({"success": [0.25]}, 0.25),
+        ({"success": np.array(1)}, 1),
+    ],
+)
+def test_success_is_what_the_environment_says(told, success, tmp_path, monkeypatch):
+    """A number is a number in any wrapping, a fraction stays one in the store too, and None says nothing."""
+    monkeypatch.setattr(Toy, "tells", told)
+    row = Bench().run(trial())
+    assert (row["status"], row["success"]) == ("ok", success)
+    store = Store.create(tmp_path)
+    store.add([row])
+    assert store.rows()[0]["success"] == success
+
+
+@pytest.mark.parametrize(
+    "value", ["yes", math.nan, 2, -0.1, math.inf, [True, False], {"task": True}, np.zeros(2), np.array([])]
+)
+def test_success_that_is_no_share_is_a_sentence(value, monkeypatch):
+    """What is no number from 0 to 1 is neither success nor failure; the sentence shows it."""
+    monkeypatch.setattr(Toy, "tells", {"success": value})
+    row = Bench().run(trial())
+    assert row["status"] == "error"
+    assert row["error"].startswith(
+        "The environment's info['success'] must be True, False or a number from 0 to 1"
+    )
+
+
+def test_success_of_torch_is_understood():
+    """A tensor is read wherever it lies, and whether or not it has a gradient."""
+    torch = pytest.importorskip("torch")
+    assert success({"success": torch.tensor(True)}) == 1
+    assert success({"is_success": torch.tensor([0.5], requires_grad=True)}) == 0.5
+
+
+def test_success_that_is_told_twice_must_be_one(monkeypatch):
+    """Two names with different values cannot both be right."""
+    monkeypatch.setattr(Toy, "tells", {"success": True, "is_success": 0.0})
+    row = Bench().run(trial())
+    assert "differ: info['success'] = 1 and info['is_success'] = 0" in row["error"]
 
 
 def test_max_steps_cuts_an_episode_as_its_end_would():
     """A cut episode counts as truncated."""
     cut = Trial(policy=POLICY, env=TOY, env_kwargs={"reports": False, "fault": "terminates"}, max_steps=4)
     row = Bench().run(cut)
-    assert (row["length"], row["success"], row["termination"]) == (4, 1, "")
+    assert (row["length"], row["success"], row["termination"]) == (4, None, "")
+    assert json.loads(row["metrics"])["survived"] == 1
 
 
 @pytest.mark.parametrize(

@@ -253,8 +253,8 @@ def test_rows_are_kept_when_a_run_is_interrupted(tmp_path, undisturbed):
 
 def test_an_interrupted_run_does_not_wait_for_its_workers(tmp_path):
     """Ctrl-C ends episodes that would go on for a minute."""
-    seeds = [cell.trial.seed for cell in toy(episodes=3).cells()]
-    study, started = toy(OnSeed, {"seeds": seeds[1:], "deed": "hang"}, episodes=3), time.monotonic()
+    seeds = [cell.trial.seed for cell in toy(episodes=6).cells()]
+    study, started = toy(OnSeed, {"seeds": seeds[2:], "deed": "hang"}, episodes=6), time.monotonic()
 
     def interrupt(done, total, failed):
         if done:
@@ -263,7 +263,7 @@ def test_an_interrupted_run_does_not_wait_for_its_workers(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(study, tmp_path, workers=2, progress=interrupt)
     assert time.monotonic() - started < 30
-    assert len(Store(tmp_path)) == 1
+    assert len(Store(tmp_path)) in (1, 2)
 
 
 def test_workers_compute_in_one_thread():

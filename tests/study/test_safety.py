@@ -49,7 +49,12 @@ def test_a_row_counts_what_each_constraint_saw():
     bare, shielded = row(), row(POLICY.behind(RateLimit(change=0.1)))
     assert (bare["cost"], bare["violations"], bare["interventions"]) == (10.0, 10, 0)
     metrics = json.loads(bare["metrics"])
-    assert metrics == {"hard_violations": 10.0, "hard_worst_excess": pytest.approx(0.15), "safe_share": 0.0}
+    assert metrics == {
+        "hard_violations": 10.0,
+        "hard_worst_excess": pytest.approx(0.15),
+        "safe_share": 0.0,
+        "survived": 1.0,
+    }
     assert (shielded["cost"], shielded["interventions"]) == (7.0, 4)
     told = json.loads(shielded["metrics"])
     assert told["shield_change"] == pytest.approx(0.4 + 0.3 + 0.2 + 0.1)
@@ -91,7 +96,7 @@ def test_the_price_of_safety_is_the_paired_difference(tmp_path):
     study = toy(
         name="price", policies={"bare": POLICY, "shielded": POLICY.behind(RateLimit(change=0.1))},
         conditions={"stronger": [scale("parameter:gain", 2.0)]}, parameters=gain, constraints=[HARD],
-        env_kwargs={"reports": False}, episodes=4,
+        env_kwargs={"reports": False}, episodes=4, metric="survived",
     )  # fmt: skip
     run(study, tmp_path / "price", workers=0)
     again, store = open_study(tmp_path / "price")
@@ -103,7 +108,7 @@ def test_the_price_of_safety_is_the_paired_difference(tmp_path):
     assert nominal.bare_return.value == pytest.approx(5.0)
     assert nominal.cost.estimate.value == pytest.approx(-3.0)
     assert nominal.interventions.value == pytest.approx(0.4)
-    assert np.isfinite(nominal.success.estimate.value)
+    assert np.isnan(nominal.success.estimate.value)  # nobody told
 
 
 def test_one_name_names_one_constraint_and_one_shield():

@@ -15,7 +15,8 @@ FLOAT = st.none() | st.floats(allow_nan=False)
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 COUNT = st.none() | st.integers(0, 2**31)
 KINDS = {"TEXT PRIMARY KEY": TEXT, "TEXT NOT NULL": TEXT, "INTEGER NOT NULL": st.integers(0, 2**32)}
-KINDS |= {"REAL": FLOAT, "INTEGER": COUNT, "TEXT": st.none() | TEXT}
+SHARE = st.none() | st.floats(0, 1, exclude_min=True, exclude_max=True) | st.integers(0, 1)
+KINDS |= {"REAL": FLOAT, "INTEGER": COUNT, "NUMERIC": SHARE, "TEXT": st.none() | TEXT}
 ROWS = st.lists(
     st.fixed_dictionaries({name: KINDS[kind] for name, kind in COLUMNS.items()}),
     unique_by=lambda row: row["key"],

@@ -164,18 +164,22 @@ def test_a_model_is_found_behind_other_objects():
     env = gym.make("CartPole-v1")
     model = compiled()
     env.unwrapped.physics = MjModel(MjModel(model))
-    env.unwrapped.state_of = [mujoco.MjData(model)]
-    with pytest.raises(Sim2RealError, match="There is no MjData in CartPoleEnv"):
-        Mujoco.of(env)
-    env.unwrapped.physics.data = mujoco.MjData(model)
-    Mujoco.of(env).set("box.mass", 4.0)
+    parameters = Mujoco.of(env)
+    assert parameters.source == "MuJoCo, env.unwrapped.physics.pointer.pointer"
+    assert not [name for name in parameters.names() if "velocity" in name]  # no state, no kicks
+    env.unwrapped.states = {"now": [mujoco.MjData(model)]}
+    parameters = Mujoco.of(env)
+    assert parameters.source == "MuJoCo, env.unwrapped.states['now'][0]"
+    parameters.set("box.mass", 4.0)
     assert model.body_mass[1] == 4.0
 
 
 @pytest.mark.parametrize("adapter", [Mujoco, Bullet])
 def test_without_the_simulator_one_sentence_says_so(adapter):
     """An environment of another kind has no such parameters."""
-    with pytest.raises(Sim2RealError, match="There is no (MjModel|BulletClient) in CartPoleEnv"):
+    with pytest.raises(
+        Sim2RealError, match="There is no (MjData and no MjModel|BulletClient) in CartPoleEnv.*Looked at"
+    ):
         adapter.of(gym.make("CartPole-v1"))
 
 

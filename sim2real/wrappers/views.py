@@ -7,7 +7,6 @@ anew. Limits and ratings are those of when the environment was wrapped, whatever
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -18,13 +17,16 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.safety.step import Step, Vector
-from sim2real.wrappers.bullet import CLIENT, MOTOR_COMMANDS, _Link, _links, client_in
-from sim2real.wrappers.mujoco import HINGE, LINEAR, SLIDE, TO_JOINT
-from sim2real.wrappers.parameters import seek
+from sim2real.wrappers.bullet import CLIENT, MOTOR_COMMANDS, Link, client_in, followed, links_of
+from sim2real.wrappers.mujoco import HINGE, SIMULATION, SLIDE, TRANSMISSIONS, simulation_in
+from sim2real.wrappers.parameters import numbered
+from sim2real.wrappers.seek import NoEngine, is_a, seek
 
 Array = NDArray[np.float64]
+Env = gym.Env[Any, Any]
 TORQUE_CONTROL = 1  # of PyBullet's motor commands
-TENDON, WRAPS_JOINT = 3, 1  # from MuJoCo's mjtTrn and mjtWrap
+FIXED = 0  # from mjtGain and mjtBias: a force that is the command times a number
+WRAPS_JOINT = 1  # from MuJoCo's mjtWrap
 INTEGRATOR = 1  # from mjtDyn: an actuator whose force is not bounded by its command
 UNDER_M = 1e-4
 """How far below what a ray hits the next one starts."""
@@ -36,23 +38,23 @@ UNCOUNTED = (
 WHICH_FEET = "to know which links are feet, which {} does not say: name them with links=[…]."
 
 
-def simulated(env: gym.Env[Any, Any]) -> Any:
-    """Return a view of the MuJoCo model or the PyBullet client in an environment.
+def view_of(env: Env) -> "MujocoView | BulletView":
+    """Return a view of the MuJoCo model or the PyBullet client that an environment steps.
 
     Raises:
-        Sim2RealError: if there is neither; the sentence is completed by who asks.
+        Sim2RealError: if there is neither, or there are both; the sentence is completed by who asks.
     """
-    with suppress(Sim2RealError):
-        seek(env, "mujoco", "MjModel")
-        return MujocoView(env)
+    name = type(env.unwrapped).__name__
     try:
-        client_in(env)
-    except Sim2RealError:
-        name = type(env.unwrapped).__name__
+        found = seek(env, *SIMULATION, CLIENT)
+    except NoEngine:
         raise Sim2RealError(
             f"needs env.unwrapped.sim, or a MuJoCo model or PyBullet client to look into: {name} has none of them."
         ) from None
-    return BulletView(env)
+    clients = sum(is_a(one.thing, *CLIENT) for one in found)
+    if 0 < clients < len(found):
+        raise Sim2RealError(f"cannot tell which engine is meant: {name} has some of MuJoCo and of PyBullet.")
+    return BulletView(env) if clients else MujocoView(env)
 
 
 class MujocoView:
@@ -75,15 +77,18 @@ class MujocoView:
         "effort_nm": "neither its motors' forcerange or ctrlrange nor its actuatorfrcrange does",
     }
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    def __init__(self, env: Env) -> None:
         import mujoco
 
         self._mujoco, self._env, self._model = mujoco, env, None
+        self._found = simulation_in(env)
         self.begin()
         model: Any = self._model
         joints = [i for i in range(model.njnt) if model.jnt_type[i] in (SLIDE, HINGE)]
-        self.joint_names = tuple(model.joint(i).name or f"joint{i}" for i in joints)
-        self.link_index = {model.body(i).name or f"body{i}": i for i in range(1, model.nbody)}
+        named, _ = numbered(model.joint(i).name or f"joint{i}" for i in range(model.njnt))
+        self.joint_names = tuple(named[i] for i in joints)
+        bodies, _ = numbered(model.body(i).name or f"body{i}" for i in range(model.nbody))
+        self.link_index = {name: i for i, name in enumerate(bodies) if i}
         self._joints = joints
         limited = model.jnt_limited[joints].astype(bool)
         self.lower_rad, self.upper_rad = (
@@ -101,7 +106,9 @@ class MujocoView:
 
     def begin(self) -> None:
         """Find the model that is stepped from now on."""
-        model, self._data = seek(self._env, "mujoco", "MjModel"), seek(self._env, "mujoco", "MjData")
+        model, self._data = self._found.now(self._env)
+        if self._data is None:
+            raise Sim2RealError("needs the MjData that the environment steps, which is not in reach.")
         self._stale = True
         if model is self._model:
             return
@@ -129,11 +136,14 @@ class MujocoView:
         model: Any = self._model
         efforts: dict[int, float] = {}
         for motor in range(model.nu):
-            kind, target = model.actuator_trntype[motor], int(model.actuator_trnid[motor, 0])
-            if kind in TO_JOINT and model.jnt_type[target] in (SLIDE, HINGE):
+            kind, target = (
+                TRANSMISSIONS.get(int(model.actuator_trntype[motor])),
+                int(model.actuator_trnid[motor, 0]),
+            )
+            if kind == "joint" and model.jnt_type[target] in (SLIDE, HINGE):
                 most = abs(model.actuator_gear[motor, 0]) * self._force(motor)
                 efforts[target] = efforts.get(target, 0.0) + float(most)
-            elif kind == TENDON:
+            elif kind == "tendon":
                 first = model.tendon_adr[target]
                 for wrap in range(first, first + model.tendon_num[target]):
                     if model.wrap_type[wrap] == WRAPS_JOINT:
@@ -150,7 +160,7 @@ class MujocoView:
         if model.actuator_forcelimited[motor]:
             most = float(np.abs(model.actuator_forcerange[motor]).max())
         bias, gain = model.actuator_biastype[motor], model.actuator_gaintype[motor]
-        direct = bias == LINEAR[0] and gain == LINEAR[0] and model.actuator_dyntype[motor] != INTEGRATOR
+        direct = bias == FIXED and gain == FIXED and model.actuator_dyntype[motor] != INTEGRATOR
         if direct and model.actuator_ctrllimited[motor]:
             command = np.abs(model.actuator_ctrlrange[motor]).max()
             most = float(np.fmin(most, abs(model.actuator_gainprm[motor, 0]) * command))
@@ -336,8 +346,9 @@ class BulletView:
         "effort_nm": "its description does not",
     }
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
+    def __init__(self, env: Env) -> None:
         self._env, self._client = env, None
+        self._found = client_in(env)
         self._heard: dict[tuple[int, int], float] | None = None
         self.begin()
         client: Any = self._client
@@ -355,15 +366,15 @@ class BulletView:
 
     def begin(self) -> None:
         """Find the client that is stepped from now on, and its bodies."""
-        client = seek(self._env, *CLIENT)
-        links = list(_links(client, None))
+        (client,) = followed(self._env, self._found)
+        links, _ = links_of(client, None)
         if self._client is not None and [(o.name, o.joint) for o in links] != [
             (o.name, o.joint) for o in self._links
         ]:
             raise Sim2RealError(
                 "The PyBullet client has other bodies after this reset: it cannot be watched."
             )
-        self._links: list[_Link] = links
+        self._links: list[Link] = links
         self._driven = [link for link in links if link.joint is not None]
         if client is not self._client:
             self._client = client

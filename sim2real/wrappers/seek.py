@@ -1,0 +1,170 @@
+"""Finding the engine in an environment that somebody else wrote, and finding it again after a reset."""
+
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, NamedTuple
+
+import gymnasium as gym
+import numpy as np
+
+from sim2real.errors import Sim2RealError
+
+Env = gym.Env[Any, Any]
+Kind = tuple[str, str]
+"""A class: the package that has it and its name, so that nothing needs to be imported to look for it."""
+
+DEEP = 8  # attributes of attributes; dm_control through shimmy needs 4, its composer environments 6
+MANY = 50_000  # objects looked at, some 0.1 s
+OPAQUE = (
+    str, bytes, int, float, complex, np.ndarray, np.generic, type, ModuleType, FunctionType, BuiltinFunctionType,
+    MethodType,
+)  # fmt: skip
+
+
+class NoEngine(Sim2RealError):
+    """There is no such engine in an environment, as far as was looked."""
+
+
+class Found(NamedTuple):
+    """An object inside an environment, and the attributes and items that lead to it from ``env.unwrapped``."""
+
+    thing: Any
+    way: tuple[tuple[str, Any], ...]
+
+    def __str__(self) -> str:
+        """Return the way as one writes it in Python."""
+        steps = (f".{name}" if kind == "attribute" else f"[{name!r}]" for kind, name in self.way)
+        return "env.unwrapped" + "".join(steps)
+
+
+def seek(env: Env, *kinds: Kind) -> list[Found]:
+    """Return the objects of some classes inside an environment, the nearest first, each once.
+
+    An environment that loads its engine only when it is reset is reset to that end.
+
+    Raises:
+        NoEngine: if there are none, with how far was looked.
+    """
+    found, looked = _search(env, kinds)
+    if not found:
+        with played(env):
+            pass
+        found, looked = _search(env, kinds)
+    if not found:
+        names = " and no ".join(name for _, name in kinds)
+        raise NoEngine(
+            f"There is no {names} in {type(env.unwrapped).__name__}: its parameters are not known. "
+            f"(Looked at {looked:,} objects, {DEEP} attributes deep.)"
+        )
+    return found
+
+
+def follow(env: Env, way: tuple[tuple[str, Any], ...]) -> Any:
+    """Return what a way leads to now, None where it leads nowhere."""
+    thing: Any = env.unwrapped
+    try:
+        for kind, name in way:
+            thing = getattr(thing, name) if kind == "attribute" else thing[name]
+            if isinstance(thing, weakref.ref):
+                thing = thing()
+    except (AttributeError, LookupError, TypeError, ReferenceError):
+        return None
+    return thing
+
+
+def is_a(thing: Any, package: str, kind: str) -> bool:
+    """Tell whether something is of a class, without importing the package that has it.
+
+    >>> is_a(np.pi, "builtins", "float"), is_a(np.pi, "numpy", "float")
+    (True, False)
+    """
+    try:
+        bases = thing.__class__.__mro__  # a proxy has the class of what it stands for
+    except (AttributeError, ReferenceError):
+        return False
+    return any(base.__name__ == kind and base.__module__.partition(".")[0] == package for base in bases)
+
+
+@contextmanager
+def played(env: Env) -> Iterator[Callable[[], object]]:
+    """Begin an episode, yield what goes a step in it, and leave the environment reset.
+
+    What it loads must not depend on chance, nor what it plays later on this seed.
+    """
+    actions = deepcopy(env.action_space)
+    actions.seed(0)
+    env.reset(seed=0)
+    yield lambda: env.step(actions.sample())
+    env.reset(seed=int(np.random.SeedSequence().generate_state(1)[0]))
+
+
+def the_one(env: Env, found: list[Found], clock: Callable[[Any], Any], advice: str) -> Found:
+    """Return the one of several engines that a step of the environment moves.
+
+    Args:
+        env: the environment; a step of it is played where there are several.
+        found: the engines in it.
+        clock: returns what is another number after an engine has been stepped.
+        advice: what to do where it cannot be told.
+
+    Raises:
+        Sim2RealError: if a step moves none or several of them.
+    """
+    if len(found) == 1:
+        return found[0]
+    with played(env) as step:
+        before = [clock(follow(env, one.way)) for one in found]
+        step()
+        after = [clock(follow(env, one.way)) for one in found]
+    moved = [one for one, old, new in zip(found, before, after, strict=True) if old != new]
+    if len(moved) != 1:
+        raise Sim2RealError(
+            f"There are {len(found)} engines in {type(env.unwrapped).__name__} ({', '.join(map(str, found))}), and a "
+            f"step moves {len(moved)} of them: {advice}"
+        )
+    return moved[0]
+
+
+def _search(env: Env, kinds: tuple[Kind, ...]) -> tuple[list[Found], int]:
+    """Return what was found and how many objects were looked at."""
+    waiting = deque([Found(env.unwrapped, ())])
+    found: list[Found] = []
+    seen = {id(env.unwrapped)}
+    looked = 0
+    while waiting and looked < MANY:
+        one = waiting.popleft()
+        looked += 1
+        if any(is_a(one.thing, *kind) for kind in kinds):
+            found.append(one)
+        elif len(one.way) < DEEP:
+            for step, thing in _inside(one.thing):
+                if not isinstance(thing, OPAQUE) and thing is not None and id(thing) not in seen:
+                    seen.add(id(thing))
+                    waiting.append(Found(thing, (*one.way, step)))
+    return found, looked
+
+
+def _inside(thing: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
+    """Return what an object holds: items of a list or dictionary, else attributes."""
+    if isinstance(thing, dict):
+        yield from ((("item", key), value) for key, value in list(thing.items()))
+    elif isinstance(thing, list | tuple):
+        yield from ((("item", i), value) for i, value in enumerate(thing))
+    else:
+        try:
+            names = dict.fromkeys(getattr(thing, "__dict__", ()))
+            for base in thing.__class__.__mro__:
+                slots = base.__dict__.get("__slots__", ())
+                names |= dict.fromkeys([slots] if isinstance(slots, str) else slots)
+        except (AttributeError, ReferenceError, TypeError):
+            return
+        for name in names:
+            try:
+                value = getattr(thing, name)
+            except Exception:  # somebody else's property; what cannot be looked at holds nothing
+                continue
+            yield ("attribute", name), value() if isinstance(value, weakref.ref) else value
