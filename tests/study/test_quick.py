@@ -1,5 +1,6 @@
 """A study made of an environment, policies and presets asks what they mean there."""
 
+import gymnasium as gym
 import pytest
 
 from sim2real import Sim2RealError, delay, policies, preset
@@ -35,6 +36,27 @@ def test_latency_without_a_parameter_is_as_many_steps(path):
     dict_parts, _ = quick_study("panda_gym:PandaReach-v3", [path], ["medium"])
     targets = {item.target for item in dict_parts.conditions["medium"]}
     assert {"parameter:actuator.latency_s", "observation:observation", "action"} <= targets
+
+
+def test_a_return_is_held_against_that_of_random_actions(path):
+    """Returns have no natural level: what random actions get in five nominal episodes is asked for, and said."""
+    study, _ = quick_study("Pendulum-v1", [path], ["easy"])
+    returns = []
+    for seed in range(5):
+        env = gym.make("Pendulum-v1")
+        policy = policies.scripted(policies.random).bind(env)
+        observation, _ = env.reset(seed=seed)
+        policy.reset(seed)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, ended, cut, _ = env.step(policy(observation))
+            total, over = total + float(reward), ended or cut
+        returns.append(total)
+    assert study.competent == pytest.approx(sum(returns) / 5)
+    assert f"random actions, which get {study.competent:.4g}" in study.question
+    assert quick_study("Pendulum-v1", [path], ["easy"], competent=-300.0)[0].competent == -300.0
+    with pytest.raises(Sim2RealError, match=r"--competent\): random actions, which stand in, do not tell it"):
+        quick_study("Pendulum-v1", [path], ["easy"], metric="distance_m")
 
 
 def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
