@@ -1,6 +1,9 @@
 """What the user is told when an input is wrong: one sentence, with the nearest right name."""
 
 import difflib
+import os
+import re
+import traceback
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -18,6 +21,20 @@ class Finding(NamedTuple):
     about: str
     said: str
     fits: bool | None = True
+
+
+def graphics_hint(error: BaseException) -> str:
+    """Return the sentence that follows a failure of MuJoCo to draw, empty for any other failure.
+
+    Such failures have as many faces as there are libraries below; what they share is where they come from.
+    """
+    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if not any(re.search(r"mujoco.*(render|gl_context|egl|osmesa|glfw)", place) for place in places):
+        return ""
+    now = os.environ.get("MUJOCO_GL", "")
+    ways = {"egl": "draws without a display", "osmesa": "does so in software, where libOSMesa is installed"}
+    others = ", ".join(f"MUJOCO_GL={name} {does}" for name, does in ways.items() if name != now)
+    return f" MuJoCo cannot draw with MUJOCO_GL={now or 'unset'}: {others}."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

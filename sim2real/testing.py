@@ -20,6 +20,7 @@ from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, delay, hold
 from sim2real.wrappers import Perturbed
 from sim2real.wrappers.parameters import confirm, differs, own_parameters
+from sim2real.wrappers.perturbed import leaves
 
 Env = gym.Env[Any, Any]
 Array = NDArray[np.float32]
@@ -235,6 +236,7 @@ def check_perturbed(
     perturbations: Sequence[Perturbation] | None = None,
     *,
     parameters: Callable[[Env], Parameters] | None = None,
+    period_s: float | None = None,
     seed: int = 0,
     steps: int = 30,
 ) -> None:
@@ -250,6 +252,7 @@ def check_perturbed(
         make: makes the environment.
         perturbations: to check it with; None for noise (where there are numbers), a lag and losses.
         parameters: gives the parameters of an environment that declares none.
+        period_s: time between steps, as in `Perturbed`.
         seed: of the episodes and of the actions.
         steps: of each episode.
 
@@ -260,14 +263,15 @@ def check_perturbed(
     def perturbed(*items: Perturbation) -> Perturbed:
         env = make()
         made.append(env)
-        return Perturbed(env, items, parameters=parameters(env) if parameters else None)
+        return Perturbed(env, items, parameters=parameters(env) if parameters else None, period_s=period_s)
 
     bare = make()
     made = [bare]
     given = perturbations or ()
     if perturbations is None:
         sides = {"observation": bare.observation_space, "action": bare.action_space}
-        noisy = [side for side, space in sides.items() if isinstance(space, gym.spaces.Box)]
+        kinds = {side: {type(leaf) for _, leaf in leaves(space)} for side, space in sides.items()}
+        noisy = [side for side in sides if kinds[side] == {gym.spaces.Box}]
         perturbations = [add(side, Normal(0, 0.01)) for side in noisy]
         perturbations += [delay("action", 2), hold("observation", 0.3)]
     made.append(elsewhere := make())

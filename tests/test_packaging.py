@@ -70,3 +70,54 @@ def test_without_the_engine_the_rest_works_and_says_what_to_install():
     shown = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "PyBullet, which is not installed" in shown.stdout
     assert "pip install pybullet" in shown.stdout
+
+
+def drawing_by(way):
+    """Return the environment variables under which MuJoCo draws in a way of its own."""
+    return os.environ | {"MUJOCO_GL": way, "PYTHONPATH": str(ROOT)}
+
+
+def test_without_the_engine_every_command_works(tmp_path):
+    """Lists, doctor, laws and studies in MuJoCo need no PyBullet; what cannot be drawn is ✗ and names what helps."""
+    pytest.importorskip("mujoco")
+    (tmp_path / "study.py").write_text(
+        "from sim2real import Study, policies, set_to\n"
+        "study = Study(name='s', env='sim2real:sim2real/Stand-v0', env_kwargs={'engine': 'mujoco'}, episodes=1,\n"
+        "    max_steps=5, policies={'hold': policies.scripted(policies.hold)},\n"
+        "    conditions={'ice': [set_to('parameter:ground.friction', 0.1)]})"
+    )
+    code = (
+        "import sys; sys.modules['pybullet'] = sys.modules['pybullet_data'] = None\n"
+        "import sim2real.doctor.environment as environment; environment.PARAMETERS_S = 0.1\n"
+        "from sim2real.cli import main\n"
+        "lists = ['robots', 'tasks', 'perturbations', 'presets', 'parameters', 'policies']\n"
+        "print('codes', [main(['list', kind]) for kind in lists])\n"
+        "print('study', main(['run', 'study.py', '--workers', '0']))\n"
+        "print('refused', main(['list', 'parameters', '--env', 'sim2real:sim2real/Walk-v0']))\n"
+        "print('doctor', main(['doctor']))"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, env=drawing_by("disable")
+    )
+    assert "Traceback" not in shown.stderr
+    assert "codes [0, 0, 0, 0, 0, 0]" in shown.stdout
+    assert "panda  cannot be used here" in shown.stdout
+    assert "study 0" in shown.stdout
+    assert "refused 2" in shown.stdout
+    assert "sim2real:sim2real/Walk-v0, engine=mujoco" in shown.stdout
+    (wrong,) = [line for line in shown.stdout.splitlines() if "✗" in line]
+    assert "picture" in wrong
+    assert "MUJOCO_GL=egl draws without a display" in wrong
+
+
+def test_a_wrong_way_to_draw_is_a_sentence(tmp_path):
+    """MuJoCo refuses to be imported then, which is no reason for a traceback."""
+    pytest.importorskip("mujoco")
+    shown = subprocess.run(
+        [sys.executable, "-m", "sim2real", "doctor", "HalfCheetah-v5"],
+        cwd=tmp_path, capture_output=True, text=True, env=drawing_by("nonsense"),
+    )  # fmt: skip
+    assert shown.returncode == 1, shown.stderr
+    assert "Traceback" not in shown.stderr
+    assert "✗ environment: Environment 'HalfCheetah-v5' cannot be made" in shown.stdout
+    assert shown.stdout.count("MUJOCO_GL=egl draws without a display") == 2

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Normal, add, scale
+from sim2real.perturb import Drift, Normal, add, scale
 from sim2real.testing import EchoEnv, check_parameters, check_perturbed
 from sim2real.wrappers import Attributes, Perturbed
 
@@ -21,6 +21,14 @@ def test_the_echo_environment_keeps_its_own_laws():
 def test_foreign_environments_pass(name):
     """Perturbing Gymnasium's environments keeps every law, on any kind of space."""
     check_perturbed(lambda: gym.make(name))
+
+
+def test_who_checks_may_say_how_long_a_step_is():
+    """Where the environment does not, what counts in seconds cannot be checked without."""
+    drift = [add("observation", Drift(0.01, 1.0))]
+    with pytest.raises(Sim2RealError, match="give period_s"):
+        check_perturbed(lambda: gym.make("MountainCarContinuous-v0"), drift)
+    check_perturbed(lambda: gym.make("MountainCarContinuous-v0"), drift, period_s=0.05)
 
 
 def test_perturbations_of_ones_own_can_be_checked():

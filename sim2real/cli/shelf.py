@@ -17,7 +17,7 @@ def add(commands: Commands) -> None:
     shelf = commands.add_parser("list", help="list what can be used in a study")
     shelf.set_defaults(run=_list)
     shelf.add_argument("kind", choices=tuple(_LISTS))
-    shelf.add_argument("--env", default=_WALK, metavar="ID", help=f"environment whose parameters ({_WALK})")
+    shelf.add_argument("--env", metavar="ID", help=f"environment whose parameters ({_WALK})")
     shelf.add_argument("--markdown", action="store_true", help="as a page of documentation")
 
     new = commands.add_parser("new", help="write a working robot, task or study to start from")
@@ -63,7 +63,11 @@ def _robots(arguments: argparse.Namespace) -> _Table:
 
     rows = []
     for name in available():
-        robot = Robot.load(name)
+        try:
+            robot = Robot.load(name)
+        except Sim2RealError as error:  # such as one whose description is in a package that is not installed
+            rows.append((name, f"cannot be used here: {error}"))
+            continue
         rows.append((name, f"{robot.name}, {len(robot.joint_names)} joints"))
         for variant in robot.variants:
             rows.append(("", f"variant '{variant}', {len(Robot.load(name, variant).joint_names)} joints"))
@@ -103,17 +107,15 @@ def _presets(arguments: argparse.Namespace) -> _Table:
 
 
 def _parameters(arguments: argparse.Namespace) -> _Table:
-    import gymnasium as gym
-
+    from sim2real.doctor import place_of
     from sim2real.perturb.page import PARAMETER_HEAD, parameter_rows
+    from sim2real.study.rollout import make
 
-    try:
-        env = gym.make(arguments.env, disable_env_checker=True)
-    except (gym.error.Error, ImportError) as error:
-        raise Sim2RealError(f"'{arguments.env}' cannot be made: {error}") from None
+    place = place_of(arguments.env)
+    env = make(place)
     table = getattr(env.unwrapped, "parameters", None)
     if table is None:
-        raise Sim2RealError(f"'{arguments.env}' declares no parameters; give Perturbed some with Attributes.")
+        raise Sim2RealError(f"'{place.env}' declares no parameters; give Perturbed some with Attributes.")
     rows = parameter_rows(table)
     env.close()
     return PARAMETER_HEAD, rows

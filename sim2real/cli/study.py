@@ -42,6 +42,12 @@ def add(commands: Commands) -> None:
     run.add_argument(
         "--competent", type=float, metavar="X", help="... of which this much is needed at nominal"
     )
+    run.add_argument(
+        "--period-s",
+        type=float,
+        metavar="S",
+        help="... seconds between two steps (what the environment says)",
+    )
     add_execution(run)
     run.add_argument(
         "--until",
@@ -128,6 +134,7 @@ def _study(arguments: argparse.Namespace) -> "tuple[Study, dict[str, Any] | None
         episodes=arguments.episodes,
         metric=arguments.metric,
         competent=arguments.competent,
+        period_s=arguments.period_s,
     )
     print("\n".join(left_out), end="\n" if left_out else "")
     if arguments.metric is None:

@@ -37,7 +37,7 @@ def examine(
     """Yield a heading and the findings below it, which are looked for as they are asked for.
 
     Args:
-        env: Gymnasium id; None for that which the policy says it was trained in, else `WALK`.
+        env: Gymnasium id; None for that which the policy says it was trained in, else as in `place_of`.
         policy: its file.
         contract: its contract, for files that carry none, or to hold against the one that the file carries.
         trust: load policy files that can run code.
@@ -69,4 +69,14 @@ def _place(env: str | None, contract: "Contract | None") -> Place:
     training = contract.training if contract else {}
     if "env" in training and env in (None, training["env"]):
         return Place(env=str(training["env"]), env_kwargs=json.loads(str(training.get("env_kwargs", "{}"))))
-    return Place(env=env or WALK)
+    return place_of(env)
+
+
+def place_of(env: str | None) -> Place:
+    """Return the environment of an id as it is made by default; without one, `WALK` in an engine that is installed."""
+    if env is not None:
+        return Place(env=env)
+    from sim2real.simulation.engine import ENGINES, installed
+
+    usual, here = next(iter(ENGINES)), installed()
+    return Place(env=WALK, env_kwargs={} if usual in here or not here else {"engine": here[0]})

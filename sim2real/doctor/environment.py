@@ -12,7 +12,7 @@ from sim2real.errors import Finding, Sim2RealError
 from sim2real.study.rollout import Env, Where, make, one_line
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import first_step, period_of
 
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""
@@ -37,18 +37,39 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
         yield Finding("environment", str(error), False)
         return
     try:
-        period_s = control_period_s(env)
-        every = f", every {period_s:g} s" if period_s else ""
         spaces = (
             f"{type(one).__name__}{one.shape or ''}" for one in (env.observation_space, env.action_space)
         )
-        yield Finding("environment", f"{' to '.join(spaces)}{every}")
+        yield Finding("environment", " to ".join(spaces))
+        yield _period(env)
         yield _picture(place, env)
         yield from _rotors(env)
         yield _law("perturbations", partial(check_perturbed, partial(make, place), parameters=discover))
         yield from _parameters(env, everything)
     finally:
         env.close()
+
+
+def _period(env: Env) -> Finding:
+    """Say how long a step is, by what, and what else speaks of it; clocks are heard over one step."""
+    stated = period_of(env)
+    try:
+        env.reset(seed=0)
+        env.action_space.seed(0)
+        _, period = first_step(env, env.action_space.sample(), stated)
+    except Exception as error:
+        return Finding("control period", f"cannot be measured: {one_line(error)}", False)
+    if not period.said:
+        said = "nothing says how long a step is: give period_s to whatever counts in seconds"
+        return Finding("control period", said, None)
+    first, *others = period.said
+    if period.unknown:
+        also = "".join(f" Also, {one}." for one in others if str(one) not in period.unknown)
+        return Finding("control period", period.unknown + also, False if others else None)
+    said = "; ".join([f"{first.period_s:.4g} s, by {first.source}", *map(str, others)])
+    if stated.unknown:
+        said += f". Nobody knows that before a step: give period_s={first.period_s:.4g} to whatever counts in seconds"
+    return Finding("control period", said, None if stated.unknown else True)
 
 
 def _picture(place: Where, env: Env) -> Finding:

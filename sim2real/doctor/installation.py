@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
-from sim2real.errors import Finding
+from sim2real.errors import Finding, Sim2RealError
 
 EXTRAS = {
     "train": "training, and policies of TorchScript and Stable-Baselines3",
@@ -81,10 +81,10 @@ def _engine(name: str) -> Finding:
     about = f"engine '{name}'"
     try:
         import_module(f"sim2real.simulation.{name}")
-    except ModuleNotFoundError as error:
-        return Finding(about, f"is not there, for want of the package '{error.name}'", None)
-    except ImportError as error:
-        return Finding(about, f"cannot be imported: {error}.", False)
+    except (Sim2RealError, ImportError) as error:
+        absent = isinstance(error.__cause__ or error, ModuleNotFoundError)
+        said = str(error) if isinstance(error, Sim2RealError) else f"cannot be imported: {error}."
+        return Finding(about, said, None if absent else False)
     return Finding(about, "can be imported")
 
 

@@ -21,7 +21,7 @@ from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Polic
 from sim2real.policies.binding import compare
 from sim2real.policies.spaces import compare_spaces
 from sim2real.study.rollout import Env, Row, Where, dress, episode, make, one_line
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import period_of
 
 Array = NDArray[np.float64]
 
@@ -273,7 +273,7 @@ def _in(env: Env, policy: PolicyFile, network: Policy, contract: Contract, trust
 
 def _play(env: Env, bound: BoundPolicy) -> tuple[Row, NDArray[Any]]:
     """Return the first seconds of an episode, and the actions of each step."""
-    period_s, seen = control_period_s(env), _Seen(env)
+    period_s, seen = period_of(env).period_s, _Seen(env)
     steps = round(RUN_S / period_s) if period_s else 100
     with np.errstate(over="ignore", invalid="ignore"):  # what comes of it ends the episode
         return episode(seen, bound, 0, steps), np.array(seen.actions)

@@ -21,8 +21,10 @@ class Perturbation:
 
     Attributes:
         target: "observation" or "action", a part of one ("observation:gyro", "observation:3",
-            "observation:0:3"), or "parameter:NAME", where NAME may be a pattern (`"*.strength"`,
-            "{left,right}_knee.kp"): one draw for all that match, each applied to its own nominal value.
+            "observation:0:3"), a part of a part ("observation:pose:xy:0"), copies of one signal in braces
+            ("observation:{achieved_goal,observation:0:3}": one draw for all), or "parameter:NAME", where NAME
+            may be a pattern (`"*.strength"`, "{left,right}_knee.kp"): one draw for all that match, each
+            applied to its own nominal value.
         operation: "add", "scale" or "set"; for signals also "delay" (control steps), "hold" (probability that
             the last output is repeated), "quantize" (step size) and "clip" (symmetric limit).
         amount: a number or a distribution.
@@ -110,6 +112,11 @@ class Perturbation:
     def stream(self) -> tuple[str, ...]:
         """What names the random stream: the identity, or what all that is drawn together has in common."""
         return ("jointly", *self.identity[2:]) if isinstance(self.amount, Column) else self.identity
+
+    @property
+    def timed(self) -> bool:
+        """Whether it counts in seconds, so that the time between steps has to be known."""
+        return isinstance(self.amount, Drift) or isinstance(self.every, Interval | Schedule)
 
     @property
     def acts(self) -> bool:

@@ -55,9 +55,11 @@ def film(samples: Iterable[Sample], replay: Replay) -> tuple[tuple[Clip, ...], t
             continue
         try:
             row, frames = replay(sample.trial)
+            if not len(frames) and row.get("error"):
+                raise ValueError(row["error"])
             data = gif(frames)
         except Exception as error:  # whatever a foreign environment may do when asked for images
-            silent[sample.policy] = f"No clips of {sample.policy}: {' '.join(str(error).split())[:200]}"
+            silent[sample.policy] = f"No clips of {sample.policy}: {' '.join(str(error).split())[:500]}"
             continue
         uri = "data:image/gif;base64," + base64.b64encode(data).decode()
         if len(uri) <= room:

@@ -130,7 +130,7 @@ class _Layer:
     def __init__(self, shield: LearnedLayer, env: Any, space: Any) -> None:
         bare = env.unwrapped
         view = getattr(env, "view", None)
-        self._reader = Reader(bare, getattr(bare, "control_period_s", None), view)
+        self._reader = Reader(bare, getattr(bare, "control_period_s", None), view=view)
         self._measure = shield.constraint.bind(self._reader)
         self._limit = shield.constraint.limit - shield.margin
         self._centre, self._spread = np.array(shield.centre), np.array(shield.spread)

@@ -29,16 +29,25 @@ class Reader:
     Args:
         env: the bare environment.
         period_s: time between steps, None where it is unknown.
+        unknown: why it is, and what would help.
         view: returns what can be seen of a simulation where ``env.sim`` is none of this package.
 
     Attributes:
+        timed: whether anybody asked for the time between steps.
         ground_force_n: per link that touches the ground, the sum of its normal forces; after ``need``.
         change: largest change of a component of the action; after ``need``.
         work_j: absolute mechanical work of the joints in this step; after ``need``.
     """
 
-    def __init__(self, env: Any, period_s: float | None, view: Callable[[], Any] | None = None) -> None:
-        self.env, self._period_s, self._view = env, period_s, view
+    def __init__(
+        self,
+        env: Any,
+        period_s: float | None,
+        unknown: str = "give period_s.",
+        view: Callable[[], Any] | None = None,
+    ) -> None:
+        self.env, self._period_s, self._unknown, self._view = env, period_s, unknown, view
+        self.timed = False
         self._reads: list[Callable[[Step], None]] = []
         self._links: list[int] = []
         self._states: Sequence[tuple[Vector, Any, Vector]] = ()
@@ -99,7 +108,8 @@ class Reader:
     def period_s(self) -> float:
         """Time between steps."""
         if self._period_s is None:
-            raise Sim2RealError("needs to know the time between steps: give period_s.")
+            raise Sim2RealError(f"needs to know the time between steps: {self._unknown}")
+        self.timed = True
         return self._period_s
 
     def link(self, name: str) -> int:

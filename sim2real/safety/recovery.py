@@ -53,7 +53,9 @@ class Recovery:
         terms = getattr(env.unwrapped, "observation_terms", {})
         if missing := [term for term in READS if term not in terms]:
             raise Sim2RealError(f"The shield '{self.name}' needs an observation with '{missing[0]}'.")
-        calm_steps = math.ceil(self.calm_s / env.unwrapped.control_period_s)
+        if (period_s := getattr(env.unwrapped, "control_period_s", None)) is None:
+            raise Sim2RealError(f"The shield '{self.name}' needs env.unwrapped.control_period_s, in seconds.")
+        calm_steps = math.ceil(self.calm_s / period_s)
         return _Recovering(self, imported(self.policy)(env), calm_steps, *(terms[term] for term in READS))
 
 

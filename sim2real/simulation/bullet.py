@@ -53,7 +53,7 @@ try:
 except ModuleNotFoundError as error:  # pragma: no cover - only on Pythons without a wheel
     raise Sim2RealError(
         "This environment runs on PyBullet, which is not installed: its wheels end with Python 3.11, so use that, "
-        "or `pip install pybullet`, which newer Pythons compile from source for many minutes."
+        "or `pip install pybullet`, which newer Pythons compile from source for many minutes, or engine='mujoco'."
     ) from error
 
 WHEELS = 4

@@ -4,6 +4,7 @@ Above this seam nothing knows which engine it has.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Protocol
 
@@ -36,6 +37,16 @@ def make_engine(name: str, timestep_s: float, *, gui: bool = False) -> "Engine":
         raise Sim2RealError(f"There is no engine '{name}'.{nearest(name, ENGINES)}")
     made: Engine = getattr(import_module(f"sim2real.simulation.{name}"), ENGINES[name])(timestep_s, gui=gui)
     return made
+
+
+def installed() -> tuple[str, ...]:
+    """Return the names of the engines that can be used here."""
+    found = []
+    for name in ENGINES:
+        with suppress(Sim2RealError, ImportError):
+            import_module(f"sim2real.simulation.{name}")
+            found.append(name)
+    return tuple(found)
 
 
 class Engine(Protocol):

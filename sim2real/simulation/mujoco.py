@@ -10,7 +10,8 @@ Its own traps have their cures here:
   mass, in world axes;
 * a changed mass brings the constants derived from it;
 * what diverges stays diverged instead of beginning anew;
-* pictures come from Bullet's software renderer, which needs no display.
+* pictures come from Bullet's software renderer, which needs no display; without PyBullet from MuJoCo's own, which
+  needs OpenGL.
 """
 
 import math
@@ -22,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sim2real.errors import Sim2RealError
+from sim2real.errors import Sim2RealError, graphics_hint
 from sim2real.linktree import skew
 from sim2real.sensors import Rows, Vector, into_body, rotation_rows
 from sim2real.simulation.body import Body
@@ -30,7 +31,11 @@ from sim2real.simulation.engine import Engine, Quaternion
 
 try:
     import mujoco
-except ModuleNotFoundError as error:  # pragma: no cover - it is an extra
+except Exception as error:
+    if hint := graphics_hint(error):
+        raise Sim2RealError(f"MuJoCo cannot be imported: {error}.{hint}") from error
+    if not isinstance(error, ModuleNotFoundError):
+        raise
     raise Sim2RealError(
         'engine="mujoco" needs the package mujoco: pip install "sim2real[mujoco]".'
     ) from error
@@ -125,6 +130,7 @@ class MujocoEngine(Engine):
         self.gravity_m_s2 = (0.0, 0.0, -9.81)
         self._iterations = 50
         self._m: Any = None
+        self._renderer: Any = None
 
     # ---- building -----------------------------------------------------------------------------------------
 
@@ -621,7 +627,11 @@ class MujocoEngine(Engine):
 
     def render(self, **view: Any) -> NDArray[np.uint8]:
         """Return an RGB picture (height, width, 3) from a camera that looks at a point."""
-        camera, pose, joints = self._camera, self.base_pose(), self.joint_state()[0].tolist()
+        try:
+            camera = self._camera
+        except Sim2RealError:
+            return self._drawn(**view)
+        pose, joints = self.base_pose(), self.joint_state()[0].tolist()
         if not self._filmed:
             camera.load(
                 self._urdf, joint_names=self._joint_names, base_position_m=pose[0], joint_position=joints,
@@ -636,11 +646,36 @@ class MujocoEngine(Engine):
             camera.set_block(block, (x, y, z + 0.5 * self._block_size_m[2]))
         return camera.render(**view)
 
+    def _drawn(
+        self, *, target_m: Sequence[float], distance_m: float, yaw_deg: float, pitch_deg: float,
+        width: int, height: int,
+    ) -> NDArray[np.uint8]:  # fmt: skip
+        """Return the picture as MuJoCo draws it: the shapes that touch."""
+        view = mujoco.MjvCamera()
+        view.lookat, view.distance = target_m, distance_m
+        view.azimuth, view.elevation = yaw_deg + 90.0, pitch_deg
+        m = self._m
+        m.vis.global_.fovy, m.vis.global_.offwidth, m.vis.global_.offheight = 50.0, width, height
+        m.vis.headlight.ambient, m.vis.headlight.diffuse = [0.55] * 3, [0.45] * 3
+        m.geom_rgba[m.geom_type == mujoco.mjtGeom.mjGEOM_PLANE] = 0.9, 0.9, 0.95, 1.0
+        if self._renderer is None or (self._renderer.model, self._renderer.width) != (m, width):
+            self._put_away()
+            self._renderer = mujoco.Renderer(m, height, width)
+        self._renderer.update_scene(self._d, view)
+        picture: NDArray[np.uint8] = self._renderer.render()
+        return picture
+
+    def _put_away(self) -> None:
+        if self._renderer is not None:
+            self._renderer.close()
+            self._renderer = None
+
     def follow(self, target_m: Sequence[float]) -> None:
         """Do nothing: there is no window."""
 
     def close(self) -> None:
         """Let go of the camera, if there was one; closing twice is fine."""
+        self._put_away()
         if "_camera" in self.__dict__:
             self._camera.close()
 

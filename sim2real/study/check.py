@@ -18,6 +18,9 @@ from sim2real.study.rollout import Bench, Env, make, one_line
 from sim2real.study.seeds import canonical
 from sim2real.study.study import NOMINAL, Study
 from sim2real.study.trial import Trial
+from sim2real.wrappers.parameters import own_parameters
+from sim2real.wrappers.period import period_of
+from sim2real.wrappers.perturbed import layers
 
 
 def check(
@@ -35,7 +38,8 @@ def check(
     Returns:
         "parameters": name -> {nominal, unit, low, high, doc}, under the first policy's gains; a limit that is
         not finite is None. "groups": their groups of parts. "defaults": of the keywords that conditions make the
-        environment with, where it has any. "rehearsal": as of `rehearse`, empty without one.
+        environment with, where it has any. "period": seconds between two steps, and what each source says of it.
+        "rehearsal": as of `rehearse`, empty without one.
 
     Raises:
         Sim2RealError: If something does not fit; the sentence names the environment, the policy or the condition.
@@ -57,18 +61,22 @@ def check(
                         _try(cell.trial)
                     with bench.staged(cell.trial) as (env, _):
                         env.reset(seed=cell.trial.seed)
+                        if any(getattr(layer, "timed", "") for layer in layers(env)):
+                            env.action_space.seed(0)
+                            env.step(env.action_space.sample())  # so that clocks are heard
             if rehearsing and nominal and not alone:
                 with limited(timeout_s, runner):
                     restless += [] if steady(bench, cell.trial) else [cell.policy_label]
         with bench.staged(first.trial) as (env, _):
-            own = getattr(env.unwrapped, "parameters", None)
-            parameters = study.parameters(env) if study.parameters else own
+            period = period_of(env, study.period_s)
+            parameters = study.parameters(env) if study.parameters else own_parameters(env)
             facts = {
                 "parameters": _facts(parameters),
                 "groups": dict(getattr(parameters, "groups", {})),
                 "defaults": _defaults(
                     env, {name for items in study.conditions.values() for name in makes(items)}
                 ),
+                "period": {"period_s": period.period_s, "said": {name: s for name, s, _ in period.said}},
             }
     finally:
         bench.close()

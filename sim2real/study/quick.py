@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import gymnasium as gym
-
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Integers, Item, Make, Parameters, Perturbation, delay, preset
 from sim2real.perturb.amounts import hull
@@ -16,7 +14,8 @@ from sim2real.policies import file, random, scripted
 from sim2real.study.rollout import Env, episode, make
 from sim2real.study.study import SHARES, Study
 from sim2real.wrappers import Perturbed, discover
-from sim2real.wrappers.perturbed import control_period_s
+from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.perturbed import leaves
 
 GRADES = ("easy", "medium", "hard")
 TRIES = 5
@@ -33,11 +32,12 @@ def quick_study(
     episodes: int = 20,
     metric: str | None = None,
     competent: float | None = None,
+    period_s: float | None = None,
 ) -> tuple[Study, tuple[str, ...]]:
     """Return the study of policies in an environment, under presets and under each of their parts alone.
 
-    A latency that the environment has no parameter for is a delay of as many control steps; what goes for the
-    whole of a Dict of observations goes for its part "observation". What does not fit is left out. After
+    A latency that the environment has no parameter for is a delay of as many control steps; what does not fit
+    the whole of a Dict or Tuple, as some part has no numbers, goes for each other part. The rest is left out. After
     ``KEYWORD=VALUE`` among the presets all of this is asked once more, of the environment made with that value.
 
     Args:
@@ -48,22 +48,30 @@ def quick_study(
         metric: as in `Study`; None for success, if the environment's first words tell of it, or else the return.
         competent: as in `Study`; None for 0.9 of success and other shares, and for what random actions get of anything
             else.
+        period_s: as in `Study`; None for what the environment says, or else its simulator's clock.
 
     Returns:
-        The study, and a sentence about every part of a preset that was left out.
+        The study, and a sentence about every part of a preset that was left out, and about a period that was measured.
 
     Raises:
         Sim2RealError: for an environment, a policy or a preset that there is not.
     """
     made = make(SimpleNamespace(env=env, env_kwargs={}))
+    stated = period_of(made, period_s)
     parameters = discover(made)
     _, info = made.reset(seed=0)
     metric = metric or ("return" if {"success", "is_success"}.isdisjoint(info) else "success")
     presets = [name for name in perturb if "=" not in name]
-    conditions, left_out = _conditions(made, parameters, presets)
+    made.action_space.seed(0)
+    _, period = first_step(made, made.action_space.sample(), stated)
+    if stated.unknown and not period.unknown:
+        period_s = period.period_s
+    conditions, left_out = _conditions(made, parameters, presets, period_s)
+    if stated.unknown and period_s:
+        left_out.append(f"The time between steps is taken to be {period_s:.4g} s: {period.said[0]}.")
     for other in (_other(word) for word in perturb if "=" in word):
         made = make(SimpleNamespace(env=env, env_kwargs={other.name: other.value}))
-        there, lost = _conditions(made, discover(made), presets)
+        there, lost = _conditions(made, discover(made), presets, period_s)
         where = f"{other.name}={other.value}"
         conditions[where] = [other]
         conditions |= {f"{label}, {where}": [other, *items] for label, items in there.items()}
@@ -82,6 +90,7 @@ def quick_study(
         metric=metric,
         competent=0.9 if competent is None else competent,
         question=question,
+        period_s=period_s,
     )
     return study, tuple(left_out)
 
@@ -118,7 +127,7 @@ def _other(word: str) -> Make:
 
 
 def _conditions(
-    made: Env, parameters: Parameters, presets: Sequence[str]
+    made: Env, parameters: Parameters, presets: Sequence[str], period_s: float | None
 ) -> tuple[dict[str, list[Item]], list[str]]:
     """Return presets and each of their parts as they fit an environment, which is closed, and what does not."""
     conditions: dict[str, list[Item]] = {}
@@ -126,31 +135,45 @@ def _conditions(
     for name in presets:
         parts: list[Item] = []
         for item in preset(name):
-            found = _fitted(item, made, parameters)
-            if isinstance(found, Perturbation):
-                parts.append(found)
-            else:
-                left_out.append(f"{name} without '{item.label}': {found}")
+            for one, wrong in _fitted(item, made, parameters, period_s):
+                if wrong:
+                    left_out.append(f"{name} without '{one.label}': {wrong}")
+                else:
+                    parts.append(one)
         conditions[name] = parts
         conditions |= {part.label: [part] for part in parts}
     made.close()
     return conditions, left_out
 
 
-def _fitted(item: Perturbation, env: Env, parameters: Parameters) -> Perturbation | str:
-    """Return the perturbation as it fits an environment, or why it does not."""
-    period_s = control_period_s(env)
-    if item.target in LATE and item.target.partition(":")[2] not in parameters.names() and period_s:
-        steps = [round(seconds / period_s) for seconds in hull(item.support)]
+def _fitted(
+    item: Perturbation, env: Env, parameters: Parameters, period_s: float | None
+) -> list[tuple[Perturbation, str]]:
+    """Return the perturbation as it fits an environment, or its parts, each with why it does not fit, "" if it does."""
+    period = period_of(env, period_s)
+    if item.target in LATE and item.target.partition(":")[2] not in parameters.names():
+        if period.unknown:
+            needed = "that is a delay, for which one needs to know the time between steps: "
+            return [(item, needed + period.unknown)]
+        steps = [round(seconds / period.said[0].period_s) for seconds in hull(item.support)]
         if not steps[1]:
-            return "that is less than half a control step."
+            return [(item, "that is less than half a control step.")]
         item = delay(
             LATE[item.target], steps[0] if steps[0] == steps[1] else Integers(*steps), every=item.every
         )
-    if isinstance(env.observation_space, gym.spaces.Dict) and item.target == "observation":
-        item = replace(item, target="observation:observation")
+    wrong = _misfit(item, env, parameters, period_s)
+    if not wrong:
+        return [(item, "")]
+    space = {"observation": env.observation_space, "action": env.action_space}.get(item.target)
+    paths = [] if space is None else [path for path, _ in leaves(space) if path]
+    parts = [replace(item, target=":".join((item.target, *map(str, path)))) for path in paths]
+    return [(part, _misfit(part, env, parameters, period_s)) for part in parts] or [(item, wrong)]
+
+
+def _misfit(item: Perturbation, env: Env, parameters: Parameters, period_s: float | None) -> str:
+    """Return why a perturbation does not fit an environment, "" if it does."""
     try:
-        Perturbed(env, [item], parameters=parameters)
+        Perturbed(env, [item], parameters=parameters, period_s=period_s)
     except Sim2RealError as error:
         return str(error).removeprefix(f"'{item.label}': ").partition(". ")[0].rstrip(".") + "."
-    return item
+    return ""

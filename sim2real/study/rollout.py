@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real._version import PHYSICS_VERSION, __version__
-from sim2real.errors import Sim2RealError
+from sim2real.errors import Sim2RealError, graphics_hint
 from sim2real.perturb import Condition, Make, Parameters, Perturbation, Wrap, to_json
 from sim2real.policies import BoundPolicy
 from sim2real.safety import Shield
@@ -26,13 +26,16 @@ from sim2real.study.files import check_unchanged
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
 from sim2real.wrappers import Constrained, Perturbed, Shielded
-from sim2real.wrappers.perturbed import control_period_s, layers
+from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.perturbed import layers
 
 Row = dict[str, Any]
 Env = gym.Env[Any, Any]
 Frames = list[NDArray[np.uint8]]
 
 FRAMES_PER_SECOND = 15
+INERT = "inert: "
+"""Before the label of a part of a condition, in the metrics of an episode in which it changed no value."""
 ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 SUCCESS = ("success", "is_success")
 """What an environment may call its word on an episode's success, in `info`."""
@@ -72,19 +75,27 @@ def make(place: Where, **extra: Any) -> Env:
     """
     try:
         return gym.make(place.env, disable_env_checker=True, **(dict(place.env_kwargs) | extra))
-    except (gym.error.Error, ImportError, TypeError, ValueError) as error:
+    except Exception as error:
+        if not (
+            isinstance(error, gym.error.Error | ImportError | TypeError | ValueError) or graphics_hint(error)
+        ):
+            raise
         raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}") from error
 
 
 def dress(
-    env: Env, condition: Condition, parameters: Parameters | None, shields: Sequence[Shield] = ()
+    env: Env,
+    condition: Condition,
+    parameters: Parameters | None,
+    shields: Sequence[Shield] = (),
+    period_s: float | None = None,
 ) -> Env:
     """Put a condition around an environment, its first item innermost, and shields around all of it."""
     around = (item for item in condition if not isinstance(item, Make))
     for _, group in groupby(around, key=type):
         items = list(group)
         if perturbations := [item for item in items if isinstance(item, Perturbation)]:
-            env = Perturbed(env, perturbations, parameters=parameters)
+            env = Perturbed(env, perturbations, parameters=parameters, period_s=period_s)
         for item in items:
             env = item.fn(env) if isinstance(item, Wrap) else env
     return Shielded(env, shields) if shields else env
@@ -135,7 +146,7 @@ class Bench:
         stage = None
         try:
             with self.staged(trial, rendered=frames is not None) as stage:
-                row |= episode(*stage, trial.seed, trial.max_steps, frames)
+                row |= episode(*stage, trial.seed, trial.max_steps, frames, trial.period_s)
         except Exception as error:
             if stage is None:
                 raise
@@ -148,7 +159,9 @@ class Bench:
     @contextmanager
     def staged(self, trial: Trial, rendered: bool = False) -> Iterator[tuple[Env, BoundPolicy]]:
         """Lend the trial's environment under its condition, and its policy bound to it."""
-        shared = (trial.policy.sha256, trial.env, trial.parameters, trial.constraints, rendered)
+        shared = (
+            trial.policy.sha256, trial.env, trial.parameters, trial.constraints, trial.period_s, rendered,
+        )  # fmt: skip
         if shared != self._shared:
             self.close()
             self._shared = shared
@@ -165,12 +178,12 @@ class Bench:
             if (
                 trial.constraints
             ):  # innermost: they watch what the robot does, whatever is done to its signals
-                env = Constrained(env, trial.constraints, phase="test")
+                env = Constrained(env, trial.constraints, phase="test", period_s=trial.period_s)
             self._held[made_with] = (env, policy, trial.parameters(env) if trial.parameters else None)
         env, policy, parameters = self._held[made_with] = self._held.pop(made_with)  # the last one used
         keep = False  # after an exception: whatever state it was left in
         try:
-            dressed = dress(env, trial.condition, parameters, trial.policy.shields)
+            dressed = dress(env, trial.condition, parameters, trial.policy.shields, trial.period_s)
             yield dressed, policy
             for layer in takewhile(lambda layer: layer is not env, layers(dressed)):
                 if isinstance(layer, Perturbed):
@@ -201,19 +214,25 @@ class Actor(Protocol):
 
 
 def episode(
-    env: Env, policy: Actor, seed: int, max_steps: int | None = None, frames: Frames | None = None
+    env: Env,
+    policy: Actor,
+    seed: int,
+    max_steps: int | None = None,
+    frames: Frames | None = None,
+    period_s: float | None = None,
 ) -> Row:
     """Play one episode and return its outcome columns.
 
     `success` is what the environment's last `info` says of it, None where it says nothing: nobody else can know. What
     can be seen of any episode is the metric `survived`: 1 where it was not terminated before its time ran out.
+    `duration_s` is None where the time between steps is not known.
 
     Raises:
         Sim2RealError: If a reward is not finite, the last observation is NaN, or success is told in a way that cannot
             be understood; a bound policy checks its own actions.
     """
-    period_s = control_period_s(env)
-    stride = max(1, round(1 / (FRAMES_PER_SECOND * period_s))) if period_s else 1
+    period = period_of(env, period_s)
+    stride = max(1, round(1 / (FRAMES_PER_SECOND * period.likely_s))) if period.likely_s else 1
     digest = blake2b(digest_size=16)
     total = cost = 0.0
     length = violations = interventions = safe = 0
@@ -226,7 +245,11 @@ def episode(
         if frames is not None and length % stride == 0:
             frames.append(np.asarray(env.render()))
         action = policy(observation)
-        observation, reward, terminated, truncated, info = env.step(action)
+        if length == 0:
+            outcome, period = first_step(env, action, period)
+        else:
+            outcome = env.step(action)
+        observation, reward, terminated, truncated, info = outcome
         reward = float(reward)
         total += reward
         length += 1
@@ -244,13 +267,15 @@ def episode(
     return {
         "return": total,
         "length": length,
-        "duration_s": length * period_s if period_s else None,
+        "duration_s": length * period.period_s if period.period_s else None,
         "success": success(info),
         "termination": info.get("termination", "terminated" if terminated else ""),
         "cost": float(cost),
         "violations": int(violations),
         "interventions": int(interventions),
-        "metrics": canonical({"survived": float(not terminated)} | _metrics(info, safe / length)),
+        "metrics": canonical(
+            {"survived": float(not terminated)} | _metrics(info, safe / length) | _inert(env)
+        ),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
     }
@@ -303,9 +328,17 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
     return found
 
 
+def _inert(env: Env) -> dict[str, float]:
+    """Return a figure for each part of the condition that changed no value in the episode that was played."""
+    parts = (label for layer in layers(env) if isinstance(layer, Perturbed) for label in layer.inert)
+    return {f"{INERT}{label}": 1.0 for label in parts}
+
+
 def one_line(error: BaseException) -> str:
     """Return an exception as one line without memory addresses, so that equal failures read equal."""
     text = re.sub(r"0x[0-9a-fA-F]{6,}", "0x…", " ".join(str(error).split()))
+    if hint := graphics_hint(error):
+        text = f"{text.rstrip('.')}.{hint}"
     return text if isinstance(error, Sim2RealError) else f"{type(error).__name__}: {text}"
 
 

@@ -82,7 +82,10 @@ def run(
         progress = progress or (lambda done, total, failed: None)
         done, failed = len(trials) - len(missing), 0
         with _told(), opened(executor, workers, folder) as (place, at_once):
-            known = {name: meta.get(name, {}) for name in ("parameters", "groups", "defaults", "rehearsal")}
+            known = {
+                name: meta.get(name, {})
+                for name in ("parameters", "groups", "defaults", "period", "rehearsal")
+            }
             if missing or not meta:
                 rehearsed = known["rehearsal"].get("of") == identity(study)
                 facts = _checked(study, place, trust, not rehearsed, timeout_s)

@@ -13,6 +13,7 @@ from sim2real.safety import Constraint
 from sim2real.study.files import contents, named
 from sim2real.study.seeds import canonical, episode_seed
 from sim2real.study.trial import ParametersOf, Trial, importable
+from sim2real.wrappers.period import checked
 
 NOMINAL = "nominal"
 SHARES = ("success", "survived")
@@ -77,6 +78,8 @@ class Study:
         max_steps: Control steps after which an episode counts as truncated, None for no limit.
         question: What the study is to answer, in a sentence for the report.
         references: Published numbers to draw beside severity curves.
+        period_s: Seconds between two steps, which the environment is asked for by default; needed for perturbations and
+            constraints that count in seconds, where it does not say or its sources differ.
         constraints: What is watched in every episode; what they count is the records' cost and violations.
         only: Policy label -> condition label -> the episodes it is played in, where that is not all of them.
         files: Path -> sha256 of the files and robots' folders that `env_kwargs` and conditions name, "" for none; by
@@ -100,6 +103,7 @@ class Study:
     question: str = ""
     references: tuple[Reference, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    period_s: float | None = None
     only: Mapping[str, Mapping[str, Sequence[int]]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
@@ -124,6 +128,8 @@ class Study:
                     "random actions get; it has no natural level as success has."
                 )
             object.__setattr__(self, "competent", 0.9)
+        if self.period_s is not None:
+            object.__setattr__(self, "period_s", checked(self.period_s))
         if not math.isfinite(self.competent):
             raise Sim2RealError(f"competent must be a finite value of '{self.metric}', not {self.competent}.")
         try:
@@ -184,6 +190,7 @@ class Study:
             parameters=self.parameters,
             max_steps=self.max_steps,
             constraints=self.constraints,
+            period_s=self.period_s,
             files=self.files,
         )
 

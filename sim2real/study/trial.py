@@ -50,6 +50,7 @@ class Trial:
         parameters: Importable function env -> Parameters, for environments without their own.
         max_steps: Control steps after which the episode is cut, None for no limit.
         constraints: What is watched; it changes nothing.
+        period_s: Seconds between two steps, None for what the environment says.
         files: Path -> sha256 of what the environment is made from, "" for nothing.
     """
 
@@ -61,6 +62,7 @@ class Trial:
     parameters: ParametersOf | None = None
     max_steps: int | None = None
     constraints: tuple[Constraint, ...] = ()
+    period_s: float | None = None
     files: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -94,6 +96,7 @@ class Trial:
                     _plain(self.policy.shields),
                     _plain(self.constraints),
                     *([self.made_from] if self.made_from else []),
+                    *([f"period {self.period_s!r} s"] if self.period_s else []),
                     *([f"physics {version}"] if (version := physics_of(self.env)) else []),
                 ]
             )

@@ -188,6 +188,7 @@ class Training:
         curriculum: makes a curriculum of the perturbations: `partial(ByCompetence, raise_above=0.8)`.
         score: what the curriculum is told of an episode: a column or metric, as in `Competence`.
         constraints: what is watched in the robot itself, whatever is done to its signals.
+        period_s: seconds between two steps, as in a Study.
         mode: what is made of their violation; a price that is learnt is one for all environments.
         shields: that the policy stands behind, in training and from its file in a study.
         wrappers: anything else, put around the perturbed environment.
@@ -218,6 +219,7 @@ class Training:
     curriculum: CurriculumOf | None = None
     score: str = "success"
     constraints: tuple[Constraint, ...] = ()
+    period_s: float | None = None
     mode: Mode = field(default_factory=Record)
     shields: tuple[Shield, ...] = ()
     wrappers: tuple[Wrap, ...] = ()
@@ -283,6 +285,8 @@ class Training:
         """
         free = ("name", "steps", "seeds", "processes", "competence")
         told = {k: v for k, v in plain(self).items() if k not in free}
+        if told["period_s"] is None:  # as before there was such a field
+            del told["period_s"]
         if made_from := {path: sha256 for path, sha256 in contents(named(self.env_kwargs)).items() if sha256}:
             told["made_from"] = made_from
         teacher = getattr(self.algorithm, "teacher", None)

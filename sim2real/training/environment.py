@@ -93,8 +93,8 @@ class Trainee(gym.Wrapper[Array, Array, Any, Any]):
             self._teacher = scripted(training.algorithm.teacher).bind(env)
             self._unit = training.action_scale if bound else 1.0
         if training.constraints or not isinstance(training.mode, Record):
-            env = Constrained(env, training.constraints, training.mode)
-        self._perturbed = env = Perturbed(env, training.perturbations)
+            env = Constrained(env, training.constraints, training.mode, period_s=training.period_s)
+        self._perturbed = env = Perturbed(env, training.perturbations, period_s=training.period_s)
         for wrap in training.wrappers:
             env = wrap.fn(env)
         if training.shields:

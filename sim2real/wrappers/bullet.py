@@ -11,10 +11,9 @@ import numpy as np
 
 from sim2real.errors import Sim2RealError
 from sim2real.wrappers.parameters import EngineTable, numbered
-from sim2real.wrappers.seek import Found, follow, is_a, played, seek
+from sim2real.wrappers.seek import CLIENT, Found, follow, is_a, played, seek
 
 AXES = "xyz"
-CLIENT = "pybullet_utils", "BulletClient"
 GROUND = ("ground", "floor", "plane")
 DRIVEN = (0, 1)  # revolute and prismatic joints
 STRONGEST = 1e5  # the force of a motor command that names none

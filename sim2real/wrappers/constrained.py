@@ -17,7 +17,8 @@ from sim2real.safety.constraint import Constraint
 from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
-from sim2real.wrappers.perturbed import control_period_s, layers
+from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.perturbed import layers
 from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
@@ -54,7 +55,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         mode: what to make of it, or the memory of a mode to share.
         phase: "training" or "test".
         discount: of ``discounted_cost``, per step.
-        period_s: time between steps; None for what the environment says.
+        period_s: time between steps, for constraints that use it; None for what the environment says.
 
     Raises:
         Sim2RealError: if the environment lacks what a constraint needs, or a name is there twice.
@@ -93,9 +94,10 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             )
         self._depth, self._discount = len(inner), discount
         self._bare = env.unwrapped
-        period_s = control_period_s(env) if period_s is None else period_s
-        self._reader = Reader(self._bare, period_s, partial(view_of, env))
+        self._period = period_of(env, period_s)
+        self._reader = Reader(self._bare, self._period.period_s, self._period.unknown, partial(view_of, env))
         self._rows = [(item.name, item.limit, item.bind(self._reader)) for item in self.constraints]
+        self.timed = "A constraint" if self._reader.timed else ""
         self._scales = {item.name: item.scale for item in self.constraints}
         self._saute = self.mode if isinstance(self.mode, Saute) else None
         if self._saute:
@@ -147,7 +149,13 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Go one step, and see what it violates."""
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        if self.timed:
+            outcome, period = first_step(self.env, action, self._period)
+            period.needed(self.timed)
+            self.timed = ""
+        else:
+            outcome = self.env.step(action)
+        observation, reward, terminated, truncated, info = outcome
         step = Step(observation, action, info, self._bare)
         self._reader.look(step)
         excess: dict[str, float] = info.get("excess", {}).copy()

@@ -6,10 +6,10 @@ import gymnasium as gym
 
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Parameters
-from sim2real.wrappers.bullet import CLIENT, Bullet
-from sim2real.wrappers.mujoco import SIMULATION, Mujoco
+from sim2real.wrappers.bullet import Bullet
+from sim2real.wrappers.mujoco import Mujoco
 from sim2real.wrappers.parameters import Table, own_parameters
-from sim2real.wrappers.seek import NoEngine, is_a, seek
+from sim2real.wrappers.seek import CLIENT, MODEL, STATE, NoEngine, is_a, seek
 
 
 def discover(env: gym.Env[Any, Any]) -> Parameters:
@@ -28,7 +28,7 @@ def discover(env: gym.Env[Any, Any]) -> Parameters:
     if own is not None:
         return own
     try:
-        found = seek(env, *SIMULATION, CLIENT)
+        found = seek(env, STATE, MODEL, CLIENT)
     except NoEngine as error:
         none = Table()
         none.source = str(error)

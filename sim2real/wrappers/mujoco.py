@@ -12,10 +12,9 @@ import numpy as np
 from sim2real.errors import Sim2RealError
 from sim2real.wrappers.mujoco_contact import Pair, collides, ground_pairs, moves
 from sim2real.wrappers.parameters import EngineTable, numbered
-from sim2real.wrappers.seek import Found, follow, is_a, seek, the_one
+from sim2real.wrappers.seek import MODEL, STATE, Found, follow, is_a, seek, the_one
 
 AXES = "xyz"
-SIMULATION = ("mujoco", "MjData"), ("mujoco", "MjModel")
 # From MuJoCo's mjtGeom, mjtJoint, mjtTrn, mjtGain and mjtBias.
 SHAPES = (2, 3, 4, 5, 6)  # sphere, capsule, ellipsoid, cylinder, box
 FREE, SLIDE, HINGE = 0, 2, 3
@@ -376,7 +375,7 @@ class Simulated(NamedTuple):
         """Return the model and the state that are there now, or wherever there is a simulation now."""
         data = self.data and follow(env, self.data.way)
         model = getattr(data, "model", None) or (self.model and follow(env, self.model.way))
-        if not is_a(model, *SIMULATION[1]) or (self.data and not is_a(data, *SIMULATION[0])):
+        if not is_a(model, *MODEL) or (self.data and not is_a(data, *STATE)):
             found = simulation_in(env)
             data, model = found.data and found.data.thing, found.model and found.model.thing
             return getattr(data, "model", model), data
@@ -389,9 +388,9 @@ def simulation_in(env: gym.Env[Any, Any]) -> Simulated:
     Raises:
         Sim2RealError: if there is none, or it cannot be told which of several is stepped.
     """
-    found = seek(env, *SIMULATION)
-    states = [one for one in found if is_a(one.thing, *SIMULATION[0])]
-    models = [one for one in found if is_a(one.thing, *SIMULATION[1])]
+    found = seek(env, STATE, MODEL)
+    states = [one for one in found if is_a(one.thing, *STATE)]
+    models = [one for one in found if is_a(one.thing, *MODEL)]
     state = states and the_one(
         env, states, lambda data: data.time, "give Mujoco(model, data) the one that is meant."
     )

@@ -1,10 +1,12 @@
 """Finding the engine in an environment that somebody else wrote, and finding it again after a reset."""
 
+import sys
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
+from functools import lru_cache
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, NamedTuple
 
@@ -16,6 +18,8 @@ from sim2real.errors import Sim2RealError
 Env = gym.Env[Any, Any]
 Kind = tuple[str, str]
 """A class: the package that has it and its name, so that nothing needs to be imported to look for it."""
+
+STATE, MODEL, CLIENT = ("mujoco", "MjData"), ("mujoco", "MjModel"), ("pybullet_utils", "BulletClient")
 
 DEEP = 8  # attributes of attributes; dm_control through shimmy needs 4, its composer environments 6
 MANY = 50_000  # objects looked at, some 0.1 s
@@ -63,6 +67,15 @@ def seek(env: Env, *kinds: Kind) -> list[Found]:
     return found
 
 
+def inside(env: Env, *kinds: Kind) -> list[Any]:
+    """Return the objects of some classes that are inside an environment as it is now, the nearest first.
+
+    Nothing is looked for whose package nobody has imported.
+    """
+    imported = tuple(kind for kind in kinds if kind[0] in sys.modules)
+    return [one.thing for one in _search(env, imported)[0]] if imported else []
+
+
 def follow(env: Env, way: tuple[tuple[str, Any], ...]) -> Any:
     """Return what a way leads to now, None where it leads nowhere."""
     thing: Any = env.unwrapped
@@ -83,10 +96,21 @@ def is_a(thing: Any, package: str, kind: str) -> bool:
     (True, False)
     """
     try:
-        bases = thing.__class__.__mro__  # a proxy has the class of what it stands for
-    except (AttributeError, ReferenceError):
+        return _descends(thing.__class__, package, kind)  # a proxy has the class of what it stands for
+    except (AttributeError, ReferenceError, TypeError):
         return False
-    return any(base.__name__ == kind and base.__module__.partition(".")[0] == package for base in bases)
+
+
+@lru_cache(4096)
+def _descends(cls: type, package: str, kind: str) -> bool:
+    return any(base.__name__ == kind and base.__module__.partition(".")[0] == package for base in cls.__mro__)
+
+
+@lru_cache(4096)
+def _slots(cls: type) -> tuple[str, ...]:
+    """Return the names of attributes that a class keeps outside of its instances' dictionary."""
+    found = (base.__dict__.get("__slots__", ()) for base in cls.__mro__)
+    return tuple(name for slots in found for name in ((slots,) if isinstance(slots, str) else slots))
 
 
 @contextmanager
@@ -156,10 +180,7 @@ def _inside(thing: Any) -> Iterator[tuple[tuple[str, Any], Any]]:
         yield from ((("item", i), value) for i, value in enumerate(thing))
     else:
         try:
-            names = dict.fromkeys(getattr(thing, "__dict__", ()))
-            for base in thing.__class__.__mro__:
-                slots = base.__dict__.get("__slots__", ())
-                names |= dict.fromkeys([slots] if isinstance(slots, str) else slots)
+            names = (*getattr(thing, "__dict__", ()), *_slots(thing.__class__))
         except (AttributeError, ReferenceError, TypeError):
             return
         for name in names:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from sim2real.errors import Sim2RealError
 from sim2real.safety.step import Step, Vector
-from sim2real.wrappers.bullet import CLIENT, MOTOR_COMMANDS, Link, client_in, followed, links_of
-from sim2real.wrappers.mujoco import HINGE, SIMULATION, SLIDE, TRANSMISSIONS, simulation_in
+from sim2real.wrappers.bullet import MOTOR_COMMANDS, Link, client_in, followed, links_of
+from sim2real.wrappers.mujoco import HINGE, SLIDE, TRANSMISSIONS, simulation_in
 from sim2real.wrappers.parameters import numbered
-from sim2real.wrappers.seek import NoEngine, is_a, seek
+from sim2real.wrappers.seek import CLIENT, MODEL, STATE, NoEngine, is_a, seek
 
 Array = NDArray[np.float64]
 Env = gym.Env[Any, Any]
@@ -46,7 +46,7 @@ def view_of(env: Env) -> "MujocoView | BulletView":
     """
     name = type(env.unwrapped).__name__
     try:
-        found = seek(env, *SIMULATION, CLIENT)
+        found = seek(env, STATE, MODEL, CLIENT)
     except NoEngine:
         raise Sim2RealError(
             f"needs env.unwrapped.sim, or a MuJoCo model or PyBullet client to look into: {name} has none of them."

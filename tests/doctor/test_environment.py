@@ -3,6 +3,7 @@
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.envs.classic_control import PendulumEnv
 
 from sim2real.doctor import Place, environment
 from sim2real.doctor.environment import check_environment
@@ -36,6 +37,13 @@ class Blind(Painted):
         raise RuntimeError("no display")
 
 
+class Doubtful(PendulumEnv):
+    """One that says two things of its period: 0.05 s, and ten ticks of 0.002 s."""
+
+    metadata = {"render_modes": []}
+    timestep, decimation = 0.002, 10
+
+
 class Unseeded(EchoEnv):
     """One whose episodes differ though their seeds do not."""
 
@@ -64,7 +72,7 @@ class Kept(EchoEnv):
         return observation + np.float32(self.left), *rest
 
 
-KINDS = (EchoEnv, Painted, Blank, Grey, Blind, Unseeded, Kept)
+KINDS = (EchoEnv, Painted, Blank, Grey, Blind, Doubtful, Unseeded, Kept)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -84,9 +92,14 @@ def registered():
         (Grey, {"picture"}, "has the shape (2, 3), where (height, width, 3) is right."),
         (Blind, {"picture"}, "cannot be rendered: RuntimeError: no display"),
         (
+            Doubtful,
+            {"control period"},
+            "dt says 0.05 s, but decimation × timestep says 0.02 s: give period_s.",
+        ),
+        (
             Unseeded,
             {"perturbations", *(f"parameter '{name}'" for name in ("gain", "offset", "kick"))},
-            "bare",
+            "ignores the seed",
         ),
         (Kept, {"parameter 'gain'"}, "gain left a trace"),
     ],
@@ -104,11 +117,30 @@ def test_a_sound_environment_has_nothing_wrong(wrong):
         finding.about: finding for finding in check_environment(Place(env="Painted-v0"), everything=True)
     }
     assert wrong(findings.values()) == []
-    assert findings["environment"].said == "Box(6,) to Box(3,), every 0.1 s"
+    assert findings["environment"].said == "Box(6,) to Box(3,)"
+    assert findings["control period"].said == "0.1 s, by control_period_s"
     assert findings["picture"].said == "3 × 2 points"
     assert findings["parameters"].said == "3"
     unseen = {finding.about: finding.fits for finding in check_environment(Place(env="EchoEnv-v0"))}
     assert unseen["picture"] is None
+
+
+@pytest.mark.parametrize(
+    ("id", "fits", "told"),
+    [
+        ("CartPole-v1", True, "0.02 s, by tau; 1 / render_fps says 0.02 s"),
+        ("Pendulum-v1", True, "0.05 s, by dt; 1 / render_fps says 0.03333 s"),
+        ("MountainCar-v0", None, "1 / render_fps says 0.03333 s, and nothing else does: give period_s."),
+        (
+            "HalfCheetah-v5",
+            True,
+            "0.05 s, by dt; frame_skip × timestep says 0.05 s; MuJoCo's clock says 0.05 s; 1 / render_fps says 0.05 s",
+        ),
+    ],
+)
+def test_the_period_is_told_with_all_that_speaks_of_it(id, fits, told):
+    """What is used first, then the others; what nobody can be sure of is no fault of the environment."""
+    assert environment._period(gym.make(id)) == ("control period", told, fits)
 
 
 def test_walk_keeps_the_laws_as_far_as_they_are_tried(monkeypatch, wrong):

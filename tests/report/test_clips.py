@@ -84,3 +84,5 @@ def test_what_cannot_be_rendered_is_said_once(samples):
     assert {clip.sample.policy for clip in found} == {"randomised"}
     assert silent == ("No clips of plain: no camera here",)
     assert film(samples, lambda trial: ({}, []))[1][0].endswith("the environment gave no images.")
+    blind = {"status": "error", "error": "RuntimeError: no display"}
+    assert film(samples, lambda trial: (blind, []))[1][0].endswith("RuntimeError: no display")

@@ -11,6 +11,7 @@ from sim2real.report.figures import figures
 from sim2real.report.table import Table
 from sim2real.stats import holm, rate_estimate
 from sim2real.study import Reference
+from sim2real.study.rollout import INERT
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,20 @@ def test_what_did_not_act_has_no_figure(whole):
     _, numbers = whole
     assert gates(numbers, "no effect") == {(policy, "restitution 0.5") for policy in numbers.competent}
     assert "restitution 0.5" not in {row.condition for row in numbers.held_out}
+
+
+def test_a_part_that_did_nothing_in_any_episode_is_named(made):
+    """What the figure of a condition is not about is said, unless the part did something in some episode."""
+    study = made.walker(episodes=3)
+    recorded = made.rows(study)
+    labels = [cell.condition_label for cell in study.cells()]
+    for label, part, count in (("noise 0.1", "scale a by 2", None), ("friction 0.4", "scale b by 2", 1)):
+        for row in [row for row, of in zip(recorded, labels, strict=True) if of == label][:count]:
+            row["metrics"] = json.dumps(json.loads(row["metrics"]) | {f"{INERT}{part}": 1.0})
+    table = Table(study, made.record(study, recorded))
+    found = [gate for gate in figures(table).gates if gate.kind == "inert part"]
+    assert {gate.condition for gate in found} == {"noise 0.1"}
+    assert "'scale a by 2' changed no value in any episode" in found[0].reason
 
 
 def test_a_grid_may_go_through_nominal(whole):

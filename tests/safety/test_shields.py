@@ -563,6 +563,13 @@ def test_shields_are_values():
     assert eval(repr(SHIELDS[0]), vars(safety)) == SHIELDS[0]
 
 
+def timeless():
+    """Return an environment that has a recovery's terms and does not say how long a step is."""
+    env = gym.make("Pendulum-v1").unwrapped
+    env.observation_terms = {"gyro": slice(0, 3), "projected_gravity": slice(0, 3)}
+    return env
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -576,6 +583,7 @@ def test_shields_are_values():
         (lambda: safety.Recovery(release_rad=0.2), "release_rad must be below trigger_rad"),
         (lambda: safety.TorqueClamp().bind(gym.make("Pendulum-v1")), "needs an environment of this package"),
         (lambda: safety.Recovery().bind(gym.make("Pendulum-v1")), "needs an observation with 'gyro'"),
+        (lambda: safety.Recovery().bind(timeless()), r"needs env\.unwrapped\.control_period_s, in seconds"),
         (lambda: safety.RateLimit(change=1).bind(gym.make("CartPole-v1")), "actions of a Box space"),
         (lambda: safety.JointBarrier().bind(gym.make("sim2real:sim2real/Grasp-v0")), "one number per joint"),
         (lambda: SHIELDS[-1].bind(gym.make("Pendulum-v1")), "fitted to 2 observations and 1 actions"),

@@ -41,6 +41,7 @@ class Field(gym.Env):
     """One step; the reward is a formula of the parameters a, b and c, all 0 by nature, plus the seed's luck."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    control_period_s = 0.1
     observation_space = gym.spaces.Box(-np.inf, np.inf, (1,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float64)
 

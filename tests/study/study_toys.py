@@ -18,6 +18,7 @@ class Toy(gym.Env):
     """Reports everything an environment can, unless told not to; `fault` says what goes wrong."""
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10}  # noqa: RUF012
+    control_period_s = 0.1
     observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float64)
     made = 0
@@ -70,6 +71,14 @@ class Balance:
     def __call__(self, observation):
         x, v, angle, rate = observation
         return int(0.1 * x + 0.2 * v + self.gain * angle + 0.5 * rate > 0)
+
+
+class Repeated(gym.Wrapper):
+    """Makes two steps of one, as wrappers that skip frames do."""
+
+    def step(self, action):
+        self.env.step(action)
+        return self.env.step(action)
 
 
 def constant(env, value=0.5):

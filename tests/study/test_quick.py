@@ -1,6 +1,7 @@
 """A study made of an environment, policies and presets asks what they mean there."""
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from sim2real import Sim2RealError, delay, policies, preset
@@ -35,7 +36,35 @@ def test_latency_without_a_parameter_is_as_many_steps(path):
     assert {delay("action", 3), delay("observation", 3)} <= set(study.conditions["medium"])
     dict_parts, _ = quick_study("panda_gym:PandaReach-v3", [path], ["medium"])
     targets = {item.target for item in dict_parts.conditions["medium"]}
-    assert {"parameter:actuator.latency_s", "observation:observation", "action"} <= targets
+    assert {"parameter:actuator.latency_s", "observation", "action"} <= targets
+
+
+class Speaking(gym.Env):
+    """Shows a number and a word."""
+
+    observation_space = gym.spaces.Dict(say=gym.spaces.Text(5), x=gym.spaces.Box(-1, 1, (2,)))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"say": "abc", "x": np.zeros(2, np.float32)}, {}
+
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
+
+
+gym.register("sim2real-tests/Speaking-v0", entry_point=Speaking, disable_env_checker=True)
+
+
+def test_what_does_not_fit_the_whole_is_put_on_every_part_that_it_fits(path):
+    """Noise goes on what has numbers, and what has none is told; what is lost is lost as a whole."""
+    study, left_out = quick_study("sim2real-tests/Speaking-v0", [path], ["medium"], competent=0.0)
+    on_observations = {(item.operation, item.target) for item in study.conditions["medium"]}
+    assert {("add", "observation:x"), ("hold", "observation"), ("hold", "action")} == on_observations
+    assert any(
+        "observation:say every step': there are no numbers in Text" in sentence for sentence in left_out
+    )
+    assert not any("observation:x" in sentence for sentence in left_out)
 
 
 def test_a_return_is_held_against_that_of_random_actions(path):
@@ -73,6 +102,17 @@ def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
     assert len(digests) >= 2
     with pytest.raises(Sim2RealError, match="cannot be made"):
         quick_study("Pendulum-v1", [path], ["easy", "engine=mujoco"])
+
+
+def test_a_period_that_only_a_clock_tells_is_measured_and_told(path):
+    """Before its first reset, the hopper of pybullet_envs_gymnasium says nothing but the rate of its films."""
+    pytest.importorskip("pybullet_envs_gymnasium")
+    env = "pybullet_envs_gymnasium:HopperBulletEnv-v0"
+    study, told = quick_study(env, [path], ["easy"])
+    assert study.period_s == pytest.approx(0.0165)
+    assert told[-1] == "The time between steps is taken to be 0.0165 s: Bullet's clock says 0.0165 s."
+    assert quick_study(env, [path], ["easy"], period_s=0.02)[0].period_s == 0.02
+    assert quick_study("Pendulum-v1", [path], ["easy"])[0].period_s is None
 
 
 def test_what_is_measured_follows_the_environment(path):

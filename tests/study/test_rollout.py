@@ -1,15 +1,16 @@
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from study_toys import TOY, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
+from study_toys import TOY, Repeated, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
 from sim2real.study import Store, Trial, replay
-from sim2real.study.rollout import Bench, dress, one_line, success
+from sim2real.study.rollout import INERT, Bench, dress, one_line, success
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import COLUMNS
 
@@ -39,6 +40,26 @@ def test_a_row_tells_what_the_environment_reported():
     assert (row["success"], row["termination"]) == (0, "bored")
     assert json.loads(row["metrics"]) == {"distance_m": 2.0, "survived": 1.0}
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
+
+
+def test_a_row_names_the_parts_of_its_condition_that_did_nothing():
+    """A part that acts hides none that changes no value."""
+    inert = set_to("parameter:gain", 1.0)  # which it is
+    row = Bench().run(trial([add("action", Normal(0, 1)), inert]))
+    assert [name for name in json.loads(row["metrics"]) if name.startswith(INERT)] == [
+        f"{INERT}{inert.label}"
+    ]
+
+
+def test_an_episode_lasts_as_long_as_is_known():
+    """As many periods as steps: the environment's, or the one given; none where a wrapper makes two steps of one."""
+    plain = trial()
+    assert Bench().run(plain)["duration_s"] == pytest.approx(10 * 0.1)
+    assert Bench().run(replace(plain, period_s=0.3))["duration_s"] == pytest.approx(10 * 0.3)
+    repeated = replace(plain, condition=(Wrap(Repeated, label="two"),))
+    row = Bench().run(repeated)
+    assert (row["length"], row["duration_s"]) == (5, None)
+    assert Bench().run(replace(repeated, period_s=0.2))["duration_s"] == pytest.approx(5 * 0.2)
 
 
 @pytest.mark.parametrize(("fault", "survived", "termination"), [("", 1, ""), ("terminates", 0, "terminated")])

@@ -15,7 +15,7 @@ from study_toys import OnSeed, cartpole, misshapen, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
-from sim2real.perturb import Wrap, add, scale
+from sim2real.perturb import Drift, Wrap, add, scale
 from sim2real.study import Store, merge, open_study, run
 from sim2real.study.executors import Processes
 from sim2real.study.replay import find
@@ -324,6 +324,10 @@ def test_a_failing_policy_fills_its_rows_and_stops_nothing(tmp_path):
         ({"conditions": {"c": [scale("parameter:gian", 2.0)]}}, "Condition 'c': .*gian"),
         ({"conditions": {"c": [add("observation:9", 1.0)]}}, "Condition 'c': "),
         ({"conditions": {"c": [Wrap(study_toys.torn, label="w")]}}, "(?s)torn.*Condition 'c' cannot be used"),
+        (
+            {"conditions": {"c": [Wrap(study_toys.Repeated, label="w"), add("action", Drift(0.1, 1.0))]}},
+            "Condition 'c': .*control_period_s says 0.1 s, but a count of 2 steps in one says 0.2 s: give period_s",
+        ),
     ],
 )
 @pytest.mark.parametrize("workers", [0, 1])

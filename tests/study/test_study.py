@@ -68,6 +68,8 @@ def test_every_part_of_the_content_changes_the_key():
         replace(trial, seed=1),
         replace(trial, parameters=pole),
         replace(trial, max_steps=10),
+        replace(trial, period_s=0.02),
+        replace(trial, period_s=0.03),
     ]
     assert len({trial.key, *(other.key for other in others)}) == len(others) + 1
 
@@ -116,6 +118,7 @@ def test_a_study_survives_json():
         ({"episodes": 2.0}, "episodes must be a whole number"),
         ({"seed": -1}, "seed must be"),
         ({"max_steps": 0}, "max_steps must be"),
+        ({"period_s": 0.0}, "period_s must be a positive number"),
         ({"competent": float("nan")}, "competent must be"),
         ({"env_kwargs": {"robot": Path("g1")}}, "plain JSON values"),
         ({"parameters": lambda env: None}, "top level of a module"),

@@ -78,6 +78,7 @@ def test_identity_is_what_decides_what_is_learnt():
             {"environments": 8},
             {"checkpoint": 512},
             {"env_kwargs": {"length": 3}},
+            {"period_s": 0.2},
         )
     ]
     assert len({training.identity, *(other.identity for other in others)}) == 1 + len(others)

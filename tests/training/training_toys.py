@@ -15,6 +15,7 @@ class Reach(gym.Env):
     """A point that should be pushed to the origin; 20 steps, or out of bounds."""
 
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012
+    control_period_s = 0.1
     observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float32)
     action_space = gym.spaces.Box(-1, 1, (2,), np.float32)
 
