@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, delay, hold
 from sim2real.wrappers import Perturbed
+from sim2real.wrappers.checked import checked
 from sim2real.wrappers.parameters import confirm, differs, own_parameters
 from sim2real.wrappers.perturbed import leaves
 
@@ -292,9 +293,11 @@ def check_perturbed(
     env.become(perturbations)
     _must(_trace(env, seed, steps) == first, "What has become perturbed again is not what it was.")
 
-    _, alone = env.reset(seed=seed)
-    _, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)
-    same = all(np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items())
+    begun, alone = env.reset(seed=seed)
+    also, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)
+    same = _bits(begun) == _bits(also) and all(
+        np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items()
+    )
     _must(same, "Adding a perturbation changed what the others drew.")
 
     for item in (_at_once(item) for item in given if item.acts):
@@ -340,12 +343,13 @@ def _trace(env: Env, seed: int, steps: int, change: Change | None = None) -> Tra
     """Play an episode of random actions and return what came of it; change something after the reset."""
     actions = deepcopy(env.action_space)
     actions.seed(seed)
-    observation, _ = env.reset(seed=seed)
+    world = checked(env)
+    observation, _ = world.reset(seed=seed)
     if change:
         change()
     trace = [(_bits(observation), b"")]
     for _ in range(steps):
-        observation, reward, terminated, truncated, _ = env.step(actions.sample())
+        observation, reward, terminated, truncated, _ = world.step(actions.sample())
         trace.append((_bits(observation), _bits((float(reward), terminated, truncated))))
         if terminated or truncated:
             break

@@ -5,6 +5,7 @@ that a binding must take at their word are judged here by what else is known of 
 carries, the robot's own gains and pose, what the network saw in training, and two seconds of what it does.
 """
 
+import json
 import re
 import warnings
 from collections.abc import Generator, Iterator, Mapping
@@ -295,13 +296,17 @@ def _told(env: Env, row: Row, actions: NDArray[Any]) -> Iterator[Finding]:
     else:
         yield Finding("episode", f"goes on after {lasted}")
     space = env.action_space
-    if isinstance(space, gym.spaces.Box) and space.is_bounded():
+    if isinstance(space, gym.spaces.Box) and (np.isfinite(space.low) | np.isfinite(space.high)).any():
         share = ((actions <= space.low) | (actions >= space.high)).mean(0).ravel()
         worst = int(share.argmax())
         name = getattr(env.unwrapped, "action_names", range(share.size))[worst]
         said = f"'{name}' is at its limit in {share[worst]:.0%} of the steps, more than any other"
         said = said if share[worst] else "none is ever at its limit"
-        yield Finding("actions", said, None if share[worst] > SATURATED else True)
+        metrics = json.loads(row["metrics"])
+        if outside := metrics.get("outside_share"):
+            by = f"by {metrics['outside_by']:.3g} at most"
+            said += f"; {outside:.0%} of the steps lie outside the action space, {by}"
+        yield Finding("actions", said, None if outside or share[worst] > SATURATED else True)
 
 
 def _inputs(contract: Contract, network: Policy, inputs: Array) -> Finding:

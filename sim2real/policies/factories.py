@@ -11,13 +11,17 @@ import json
 import os
 import symtable
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from itertools import islice
 from modulefinder import ModuleFinder
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
+
+import gymnasium as gym
 
 from sim2real.errors import Sim2RealError, nearest
 
@@ -204,8 +208,19 @@ def _run(path: str) -> ModuleType:
         assert spec is not None and spec.loader is not None  # noqa: PT018 - so of every path that ends in .py
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            with _registered_once():
+                spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+@contextmanager
+def _registered_once() -> Iterator[None]:
+    """Leave environments registered as they are, where a study's file is run once more for the policy in it."""
+    before = dict(gym.registry)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Overriding environment")
+        yield
+    gym.registry.update(before)

@@ -18,7 +18,7 @@ from sim2real.policies import factories, native, onnx
 from sim2real.policies.binding import BoundPolicy, Policy, SpaceBinding
 from sim2real.policies.contract import Contract
 from sim2real.policies.spaces import compare_spaces
-from sim2real.safety import Shield
+from sim2real.safety import ActionLimits, Shield
 
 _KINDS = {".safetensors": "native", ".pt": "TorchScript", ".onnx": "ONNX", ".zip": "Stable-Baselines3"}
 
@@ -53,6 +53,14 @@ class PolicyFile:
         if len(set(names)) < len(names):
             raise Sim2RealError(f"A policy stands behind one shield of a kind, not {', '.join(names)}.")
         return replace(self, shields=shields)
+
+    def clipped(self) -> "PolicyFile":
+        """Return the same policy with its actions clipped to the action space, after all its shields.
+
+        >>> scripted("sim2real.policies.builtin:zero").clipped().shields
+        (ActionLimits(),)
+        """
+        return self.behind(*self.shields, ActionLimits())
 
     @property
     def needs_trust(self) -> bool:

@@ -38,6 +38,7 @@ Place = tuple[str, str, int, int]
 
 OUTCOMES = ("success", "return", "length", "duration_s", "cost", "violations", "interventions")
 COUNTS = {"cost", "violations", "interventions"}  # zero where nothing counts
+OUTSIDE = ("outside_share", "outside_by")  # of actions, likewise
 TEXTS = ("status", "error", "termination")
 UNBOUNDED = (-math.inf, math.inf)
 _HEX = "S32"  # of keys and digests
@@ -137,7 +138,10 @@ class Table:
 
     def _named(self) -> tuple[str, ...]:
         """Return the metrics there are; of what is counted, that of which there is any."""
-        own = sorted(name for name in self._columns.keys() - set(OUTCOMES) if not name.startswith(INERT))
+        idle = {name for name in OUTSIDE if not self.occurs(name)} - {self.study.metric}
+        own = sorted(
+            name for name in self._columns.keys() - set(OUTCOMES) - idle if not name.startswith(INERT)
+        )
         asked = (set(OUTCOMES) - COUNTS) | {self.study.metric}
         outcomes = [
             name for name in OUTCOMES if name in self._columns and (name in asked or self.occurs(name))

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sim2real.perturb import Item
 from sim2real.report.advice import Advice
 from sim2real.report.costs import Challenges
@@ -15,6 +17,7 @@ from sim2real.report.severity import Family
 from sim2real.report.table import Table
 from sim2real.report.thresholds import Threshold
 from sim2real.report.worst import Point, Search
+from sim2real.safety import ActionLimits
 from sim2real.stats import Difference, Estimate, Lost
 from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
@@ -419,6 +422,29 @@ def apart(figures: Figures, policy: str) -> list[str]:
         for one in figures.squares
         if one.policy == policy and not one.holds and one.condition not in drawn
     ]
+
+
+def outside(table: Table) -> list[str]:
+    """Say of each policy how often, and by how much at most, its actions lie outside the action space."""
+    told = []
+    for policy, runs in table.study.policies.items():
+        share, most, length = (
+            np.stack([table.values(policy, label, name) for label in table.study.conditions])
+            for name in ("outside_share", "outside_by", "length")
+        )
+        if not np.nansum(share):
+            continue
+        steps = np.nansum(share * length) / np.nansum(np.where(np.isnan(share), np.nan, length))
+        clipped = all(any(isinstance(one, ActionLimits) for one in run.shields) for run in runs)
+        then = (
+            "They were clipped." if clipped else "The environment got them as they are; clipped() clips them."
+        )
+        shown, by = number(max(float(steps), 0.01), True), number(float(np.nanmax(most)))
+        few = "less than " if steps < 0.01 else ""
+        told.append(
+            f"{policy} acts outside the action space in {few}{shown} of its steps, by {by} at most. {then}"
+        )
+    return told
 
 
 def setting(study: Study, meta: Mapping[str, Any]) -> str:

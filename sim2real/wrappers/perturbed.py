@@ -22,6 +22,7 @@ from sim2real.perturb.joint import Column
 from sim2real.perturb.parameters import NO_GROUPS, Groups, globs, matching
 from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
 from sim2real.perturb.streams import Draws, draws, next_episode
+from sim2real.wrappers.checked import Checking, misplaced
 from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
 from sim2real.wrappers.period import first_step, period_of
 
@@ -32,7 +33,7 @@ FINAL = ("final_observation", "final_obs", "terminal_observation")
 """Where environments that reset by themselves tell what was seen last."""
 
 
-class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Perturbed(Checking, RecordConstructorArgs):
     """Put perturbations around an environment.
 
     At a reset: set the parameters drawn for the episode and all others back to nominal, reset the
@@ -43,7 +44,8 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Draws depend on the reset seed and on the perturbation alone; a reset without a seed goes on from the last
     one, counting episodes. ``info["parameters"]`` tells what acts: perturbed parameters by name with their
     value (transient ones when they are set), and operations on signals with their amount: "add
-    observation:gyro" is a bias, "add observation:gyro every step" is noise.
+    observation:gyro" is a bias, "delay action every step" is jitter. An array that is drawn in every step, as noise
+    is, is not told: the seed draws it again.
 
     Where an observation is changed other than by ``delay`` or ``hold``, its bounds are as wide as its dtype.
     Actions are passed on as they are made, not clipped to the action space. Arrays keep the dtype that they come
@@ -182,14 +184,13 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         with together(self.parameters):
             for knob in self._lasting:
                 knob.turn(self._told)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checked.reset(seed=seed, options=options)
         if self._lasting:
             confirm(self.parameters, {knob.name: self._told[knob.name] for knob in self._lasting})
         self._unread = bool(self._lasting)
         for knob in self._moving:
             if knob.transient:
                 knob.step(self._told)
-        self._observation.check(observation)
         return self._observation(observation, self._told), self._tell(info)
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
@@ -203,11 +204,11 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             knob.step(told)
         action = self._action(action, told)
         if self.timed:
-            outcome, period = first_step(self.env, action, self._period)
+            outcome, period = first_step(self.env, action, self._period, self._checked.step)
             period.needed(self.timed)
             self.timed = ""
         else:
-            outcome = self.env.step(action)
+            outcome = self._checked.step(action)
         observation, reward, terminated, truncated, info = outcome
         if terminated or truncated or self._ended:
             self._end(bool(terminated or truncated), observation, info)
@@ -543,8 +544,8 @@ class _Signal:
 
     def check(self, value: Any) -> None:
         """Raise if a value that is to be perturbed has another form than its space says."""
-        if self._live and (wrong := _misplaced(self._side, self.space, value)):
-            raise Sim2RealError(wrong)
+        if wrong := misplaced(self.space, value, self._side):
+            raise Sim2RealError(f"{wrong[0].upper()}{wrong[1:]}.")
 
     def __call__(self, value: Any, told: dict[str, Any]) -> Any:
         """Return the perturbed value of this step; the one given stays as it is."""
@@ -600,6 +601,7 @@ class _Live:
         self._name += " jointly" if isinstance(item.amount, Column) else ""
         self._name += f" #{occurrence + 1}" if occurrence else ""
         self._remembers, self._leads, self._copies = operation.remembers, leads, copies
+        self._tells = not (copies and kind == "step")
         self._array, self._share, self._shape = place.index is not None, share, place.shape
         # From the whole signal to what holds the value, and the value's place in there.
         self._path, self._index = place.path, place.index
@@ -613,14 +615,15 @@ class _Live:
         self._memory, self.acted = None, False
         if self._leads:
             self.drawn.start(*episode)
-            self._tell(told)
+            if self._tells:
+                self._tell(told)
 
     def __call__(self, signal: Any, told: dict[str, Any]) -> Any:
         """Return the signal with the operation done; what holds the place is changed."""
         drawn, index = self.drawn, self._index
         if self._leads:
             drawn.tick()
-            if self._copies or self._source.changed:
+            if self._tells and (self._copies or self._source.changed):
                 self._tell(told)
         amount = drawn.amount
         if amount is None:
@@ -749,25 +752,6 @@ def _owned(value: Any, own: Any) -> Any:
         return copy
     parts = {key: _owned(value[key], inner) for key, inner in own.items()}
     return [parts.get(place, part) for place, part in enumerate(value)]
-
-
-def _misplaced(name: str, space: spaces.Space[Any], value: Any) -> str:
-    """Return which part of a signal has not the form that its space says, "" if all have."""
-    if isinstance(space, ARRAYS):
-        shape = np.shape(value)
-        return (
-            "" if shape == space.shape else f"The {name} has the shape {shape}; its space says {space.shape}."
-        )
-    if not isinstance(space, PARTED):
-        return ""
-    for key in _keys(space).values():
-        try:
-            part = value[key]
-        except (KeyError, IndexError, TypeError):
-            return f"The {name} has no part {key!r}, which its space has: {value!r}."
-        if found := _misplaced(f"{name}:{key}", space[key], part):  # type: ignore[index]
-            return found
-    return ""
 
 
 def _returned(value: Any, own: Any) -> Any:

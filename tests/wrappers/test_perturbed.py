@@ -35,6 +35,7 @@ from sim2real.perturb import (
 )
 from sim2real.testing import EchoEnv
 from sim2real.wrappers import Attributes, Perturbed
+from sim2real.wrappers.perturbed import layers
 
 KICK, GAIN, OFFSET = "parameter:kick", "parameter:gain", "parameter:offset"
 EVERYTHING = (
@@ -86,18 +87,28 @@ class Anything(gym.Env):
 
 
 def play(env, seed=0, steps=12, actions=None):
-    """Return every observation and every info of an episode of given or random actions."""
+    """Return every observation and every info of an episode of given or random actions, noise told among the rest."""
     space = copy.deepcopy(env.action_space)
     space.seed(seed)
     observation, info = env.reset(seed=seed)
-    observations, infos = [observation], [info]
+    observations, infos = [observation], [with_noise(info, env)]
     for step in range(steps):
         observation, _, terminated, truncated, info = env.step(actions[step] if actions else space.sample())
         observations.append(observation)
-        infos.append(info)
+        infos.append(with_noise(info, env))
         if terminated or truncated:
             break
     return observations, infos
+
+
+def with_noise(info, env):
+    """Return info with the arrays of this step, which nobody keeps, among the parameters."""
+    found = {}
+    for layer in (layer for layer in layers(env) if isinstance(layer, Perturbed)):
+        for live in (*layer._observation._live, *layer._action._live):
+            if not live._tells and live.drawn.amount is not None:
+                found[live._name] = live.drawn.amount.copy()
+    return {**info, "parameters": {**info["parameters"], **found}} if found else info
 
 
 def told(infos, name):
@@ -185,15 +196,17 @@ def test_equal_identities_draw_apart():
 
 
 def test_the_reset_tells_what_the_episode_drew():
-    """All that is drawn once an episode is told at the reset, of actions too, each under a name of its own."""
+    """All that is drawn once an episode is told at the reset, of actions too; arrays of noise are told never."""
     noise, bias = add("observation", Normal(0, 1)), add("observation", Normal(0, 1), every="episode")
     items = [noise, bias, delay("action", Integers(1, 3)), hold("action", Uniform(0.1, 0.2)), scale(GAIN, 2)]
-    drawn = Perturbed(EchoEnv(), items).reset(seed=0)[1]["parameters"]
-    names = ["add observation every step", "add observation", "delay action", "hold action", "gain"]
+    env = Perturbed(EchoEnv(), items)
+    drawn = env.reset(seed=0)[1]["parameters"]
+    names = ["add observation", "delay action", "hold action", "gain"]
     assert sorted(drawn) == sorted(names)
     assert drawn["delay action"] in (1, 2, 3)
     assert 0.1 <= drawn["hold action"] <= 0.2
-    assert not np.array_equal(drawn[names[0]], drawn[names[1]])
+    assert drawn["add observation"].shape == (6,)
+    assert sorted(env.step(env.action_space.sample())[4]["parameters"]) == sorted(names)
 
 
 def test_episodes_without_a_seed_go_on():
@@ -203,8 +216,7 @@ def test_episodes_without_a_seed_go_on():
     assert runs[0] == runs[1]
     assert len(set(runs[0])) == 3
     fresh = [
-        Perturbed(EchoEnv(), EVERYTHING[:1]).reset()[1]["parameters"]["add observation every step"]
-        for _ in range(2)
+        Perturbed(EchoEnv(), EVERYTHING[1:2]).reset()[1]["parameters"]["add observation"] for _ in range(2)
     ]
     assert not equal([fresh[0]], [fresh[1]])
 
@@ -662,7 +674,6 @@ def test_parts_without_numbers_are_left_out_only_if_one_says_so():
     ("space", "value"),
     [
         (gym.spaces.Box(-9, 9, (3,), np.float32), np.array([0.1, 0.2, 0.3])),
-        (gym.spaces.Box(-9, 9, (3,), np.float32), [0.1, 0.2, 0.3]),
         (gym.spaces.Box(-9, 9, (3,), np.float64), np.array([0.1, 0.2, 0.3], np.float32)),
         (gym.spaces.Box(-9, 9, (3,), np.float32), np.array([1, 0, 2])),
         (gym.spaces.Box(-999, 999, (3,), np.int32), np.array([1, 0, 2], np.uint8)),
@@ -678,8 +689,9 @@ def test_values_are_those_that_the_environment_returns(space, value):
     assert equal([late], [given])
     noise = 300 if space.dtype == np.int32 else 0.5
     part = "observation:0" if space.shape else "observation"
-    noisy, info = Perturbed(env, [add(part, Uniform(noise, 2 * noise))]).reset(seed=0)
-    drawn = info["parameters"][f"add {part} every step"]
+    perturbed = Perturbed(env, [add(part, Uniform(noise, 2 * noise))])
+    noisy, info = perturbed.reset(seed=0)
+    drawn = with_noise(info, perturbed)["parameters"][f"add {part} every step"]
     shift = np.rint(drawn) if noise == 300 else drawn
     expected = np.append(given[:1] + shift, given[1:]) if space.shape else given + shift
     np.testing.assert_allclose(noisy, expected, atol=1e-6)
@@ -691,11 +703,11 @@ def test_an_environment_that_breaks_its_word_is_told_so():
     space = gym.spaces.Dict(a=gym.spaces.Tuple([gym.spaces.Box(-1, 1, (2,))]))
     right = {"a": (np.zeros(2, np.float32),)}
     for wrong in ({"a": (np.zeros((2, 1), np.float32),)}, {"a": ()}, {}, None, np.zeros(2)):
-        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\); its space|has no part"):
+        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\), its space \(2,\)|not a (dict|tuple)"):
             Perturbed(Anything(space, wrong), [add("observation", Normal(0, 1))]).reset(seed=0)
         env = Perturbed(Anything(space, right), [add("observation", Normal(0, 1))])
         env.reset(seed=0)
-        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\); its space|has no part"):
+        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\), its space \(2,\)|not a (dict|tuple)"):
             env.step(wrong)
 
 
