@@ -15,7 +15,7 @@ from sim2real.study.rollout import Env, episode, make
 from sim2real.study.study import SHARES, Study
 from sim2real.wrappers import Perturbed, discover
 from sim2real.wrappers.period import first_step, period_of
-from sim2real.wrappers.perturbed import leaves
+from sim2real.wrappers.signals import leaves
 
 GRADES = ("easy", "medium", "hard")
 TRIES = 5
