@@ -279,10 +279,7 @@ class _Live:
         if self._whole is not None:
             value = np.clip(np.rint(value), self._whole.min, self._whole.max).astype(self._whole.dtype)
         if not self.acted:
-            same = (
-                np.array_equal(before, value) if self._array else data_equivalence(before, value, exact=True)
-            )
-            self.acted = not same
+            self.acted = not _same(before, value)
         if not self._array:
             value = deepcopy(value)
         if index is None:
@@ -298,6 +295,15 @@ class _Live:
         else:
             # A copy, as nobody may change, or keep alive, the block of draws.
             told[self._name] = amount.copy() if self._copies else amount
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Tell whether a value is what it was; bytes are compared several times as fast as numbers."""
+    if not (isinstance(one, np.ndarray) and isinstance(other, np.ndarray)):
+        return bool(data_equivalence(one, other, exact=True))
+    if one.dtype == other.dtype:
+        return one.tobytes() == other.tobytes()
+    return np.array_equal(one, other)
 
 
 def _misfit(item: Perturbation, space: spaces.Space[Any], index: Any) -> str:
