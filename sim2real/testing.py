@@ -21,7 +21,7 @@ from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, d
 from sim2real.wrappers import Perturbed
 from sim2real.wrappers.checked import checked
 from sim2real.wrappers.parameters import confirm, differs, own_parameters
-from sim2real.wrappers.perturbed import leaves
+from sim2real.wrappers.signals import leaves
 
 Env = gym.Env[Any, Any]
 Array = NDArray[np.float32]

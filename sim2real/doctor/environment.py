@@ -15,7 +15,7 @@ from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
 from sim2real.wrappers.checked import checked
 from sim2real.wrappers.period import first_step, period_of
-from sim2real.wrappers.perturbed import leaves
+from sim2real.wrappers.signals import leaves
 
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""

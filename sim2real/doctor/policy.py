@@ -7,6 +7,7 @@ carries, the robot's own gains and pose, what the network saw in training, and t
 
 import json
 import re
+import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -19,6 +20,7 @@ from sim2real._version import physics_of
 from sim2real.errors import Finding, Sim2RealError
 from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Policy, PolicyFile, Term
 from sim2real.policies.binding import compare
+from sim2real.policies.spaces import compare_spaces
 from sim2real.study.rollout import Env, Row, Where, dress, episode, make, one_line
 from sim2real.wrappers.period import period_of
 
@@ -245,10 +247,18 @@ def _in(env: Env, policy: PolicyFile, network: Policy, contract: Contract, trust
     promises, heard = bool(contract.observation), _Heard(network)
     if promises and not (yield from _terms(contract, robot)):
         return
+    if not promises and hasattr(network, "spaces"):
+        found = list(compare_spaces(network.spaces, env))
+        yield from found
+        if not all(finding.fits in (True, None) for finding in found):
+            return
     gains = (robot.kp.copy(), robot.kd.copy()) if contract.kp is not None and hasattr(robot, "kp") else None
     try:
         env = dress(env, (), None, contract.shields)
-        bound = BoundPolicy(heard, ContractBinding(contract, robot)) if promises else policy.bind(env, trust)
+        with warnings.catch_warnings(action="ignore"):  # of spaces, of which the findings tell
+            bound = (
+                BoundPolicy(heard, ContractBinding(contract, robot)) if promises else policy.bind(env, trust)
+            )
         row, actions = _play(env, bound)
     except Exception as error:
         yield Finding("episode", f"cannot be played: {one_line(error)}", False)

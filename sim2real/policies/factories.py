@@ -7,6 +7,7 @@ files that its arguments name. What is installed beside it is named by versions,
 import hashlib
 import importlib.util
 import inspect
+import json
 import os
 import symtable
 import sys
@@ -14,6 +15,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib.machinery import PathFinder
+from itertools import islice
 from modulefinder import ModuleFinder
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -25,6 +27,8 @@ from sim2real.errors import Sim2RealError, nearest
 
 Factory = Callable[..., Any]
 _PACKAGE = Path(__file__).resolve().parents[1]
+MOST = 1_000
+"""Files in a folder that an argument names."""
 _SHARED = ("site-packages", "dist-packages")  # folders where modules stand beside each other by chance
 
 
@@ -153,16 +157,40 @@ def _imports(path: Path, source: bytes, root: Path) -> Iterator[Path]:
 
 
 def _files(path: Path, arguments: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield text and content of all files named in arguments, from the working directory or the factory's folder."""
+    """Yield text and content of all files named in arguments, from the working directory or the factory's folder.
+
+    The content of a folder is that of all files in it, by name.
+
+    Raises:
+        Sim2RealError: for a folder of too many files.
+    """
     if isinstance(arguments, Mapping):
         arguments = list(arguments.values())
     if isinstance(arguments, list | tuple):
         for argument in arguments:
             yield from _files(path, argument)
     elif isinstance(arguments, str):
-        places = [place for place in (arguments, str(path.parent / arguments)) if os.path.isfile(place)]
-        if places:
+        places = [
+            place
+            for place in (arguments, str(path.parent / arguments))
+            if arguments and os.path.exists(place)
+        ]
+        if places and os.path.isfile(places[0]):
             yield arguments, _read(places[0])
+        elif places:
+            yield arguments, _folder(Path(places[0]))
+
+
+def _folder(path: Path) -> bytes:
+    """Return the names and hashes of all files in a folder; what Python leaves there is none of them."""
+    files = (at for at in path.rglob("*") if at.is_file() and "__pycache__" not in at.parts)
+    some = list(islice(files, MOST + 1))
+    if len(some) > MOST:
+        raise Sim2RealError(
+            f"'{path}', an argument of a scripted policy, is a folder of more than {MOST:,} files: name those it reads."
+        )
+    named = {at.relative_to(path).as_posix(): hashlib.sha256(_read(str(at))).hexdigest() for at in some}
+    return json.dumps(named, sort_keys=True).encode()
 
 
 def _read(path: str) -> bytes:

@@ -9,6 +9,7 @@ import numpy as np
 
 from sim2real.perturb import Item
 from sim2real.report.advice import Advice
+from sim2real.report.costs import Challenges
 from sim2real.report.curves import KEPT, Reach
 from sim2real.report.figures import Figures
 from sim2real.report.heldout import Comparison
@@ -175,7 +176,7 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
     """Say what breaks a policy first, which condition is worst, and what it keeps on the whole."""
     metric = plain(metric)
     nominal = next(one.nominal for one in figures.competence if one.policy == policy)
-    share = f"{100 * KEPT:.0f} % of its nominal {metric}"
+    share = f"{_margin(nominal.at_most)} {metric}"
     sentences = [f"In the nominal world its {metric} is {whole(nominal, rate)}."]
     if first := figures.first_to_break(policy):
         curve, line, side, broken = first
@@ -207,17 +208,37 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         )
     for mine in figures.challenges:
         if mine.policy == policy and mine.kept and (mine.kept.n_episodes or mine.kept.lost):
-            what = "held-out" if mine.declared else "perturbed"
-            where = (
-                f"all {mine.conditions} {what} conditions"
-                if mine.conditions > 1
-                else f"the one {what} condition"
-            )
+            where = _where(mine)
             kept = f"keeps {point(mine.kept, True)} {between(mine.kept, True)} of its nominal {metric}"
             if math.isnan(mine.kept.low):
                 kept = f"keeps an {UNKNOWN} part of its nominal {metric}"
             sentences.append(f"Over {where} it {kept}{lost(mine.kept, True)}.")
+        elif mine.policy == policy and mine.change:
+            sentences.append(
+                f"Over {_where(mine)} its {metric} changes by {change(mine.change, rate)}; "
+                f"a {metric} that falls below 0 has no share that could be kept."
+            )
     return sentences
+
+
+def _where(mine: Challenges) -> str:
+    what = "held-out" if mine.declared else "perturbed"
+    return f"all {mine.conditions} {what} conditions" if mine.conditions > 1 else f"the one {what} condition"
+
+
+def margin(figures: Figures) -> str:
+    """Say what counts as holding, for all policies."""
+    levels = [one.nominal.at_most for one in figures.competence if one.passed]
+    if all(level > 0 for level in levels):
+        return f"{100 * KEPT:.0f} % of nominal"
+    return f"nominal less {100 * (1 - KEPT):.0f} % of its size"
+
+
+def _margin(nominal: float) -> str:
+    """Say what counts as holding of a policy, before the name of the metric: of a negative one there are no shares."""
+    if nominal > 0:
+        return f"{100 * KEPT:.0f} % of its nominal"
+    return f"all but {100 * (1 - KEPT):.0f} % of the size of its nominal"
 
 
 def advise(one: Advice) -> str:
@@ -399,7 +420,7 @@ def apart(figures: Figures, policy: str) -> list[str]:
     return [
         one.condition
         for one in figures.squares
-        if one.policy == policy and one.kept < KEPT and one.condition not in drawn
+        if one.policy == policy and not one.holds and one.condition not in drawn
     ]
 
 

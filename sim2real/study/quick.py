@@ -10,14 +10,17 @@ from types import SimpleNamespace
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Integers, Item, Make, Parameters, Perturbation, delay, preset
 from sim2real.perturb.amounts import hull
-from sim2real.policies import file
-from sim2real.study.rollout import Env, make
-from sim2real.study.study import Study
+from sim2real.policies import file, random, scripted
+from sim2real.study.rollout import Env, episode, make
+from sim2real.study.study import SHARES, Study
 from sim2real.wrappers import Perturbed, discover
 from sim2real.wrappers.period import first_step, period_of
-from sim2real.wrappers.perturbed import leaves
+from sim2real.wrappers.signals import leaves
 
 GRADES = ("easy", "medium", "hard")
+TRIES = 5
+"""Episodes of random actions that say from where on a return is worth speaking of."""
+LONGEST = 10_000
 LATE = {"parameter:actuator.latency_s": "action", "parameter:sensor.latency_s": "observation"}
 
 
@@ -43,7 +46,8 @@ def quick_study(
         perturb: names of presets, and KEYWORD=VALUE, an argument of `gymnasium.make` ("engine=mujoco").
         episodes: per policy and condition.
         metric: as in `Study`; None for success, if the environment's first words tell of it, or else the return.
-        competent: as in `Study`; None for 0.9 of success, or 0 of anything else.
+        competent: as in `Study`; None for 0.9 of success and other shares, and for what random actions get of anything
+            else.
         period_s: as in `Study`; None for what the environment says, or else its simulator's clock.
 
     Returns:
@@ -72,6 +76,10 @@ def quick_study(
         conditions[where] = [other]
         conditions |= {f"{label}, {where}": [other, *items] for label, items in there.items()}
         left_out += [f"{where}, {sentence}" for sentence in lost]
+    question = f"How much is left under {', '.join(perturb)}?"
+    if competent is None and metric not in SHARES and not metric.endswith("_share"):
+        competent = _of_chance(env, metric)
+        question += f" Competent is who gets more {metric} than random actions, which get {competent:.4g}."
     study = Study(
         name=re.sub(r"[^\w.-]", "-", env.rpartition("/")[2].rpartition(":")[2]),
         env=env,
@@ -80,11 +88,33 @@ def quick_study(
         parameters=discover,
         episodes=episodes,
         metric=metric,
+        competent=0.9 if competent is None else competent,
+        question=question,
         period_s=period_s,
-        competent=(0.9 if metric == "success" else 0.0) if competent is None else competent,
-        question=f"How much is left under {', '.join(perturb)}?",
     )
     return study, tuple(left_out)
+
+
+def _of_chance(env: str, metric: str) -> float:
+    """Return the mean of a metric over nominal episodes of random actions.
+
+    Raises:
+        Sim2RealError: if they do not end, or do not tell it.
+    """
+    made = make(SimpleNamespace(env=env, env_kwargs={}))
+    policy = scripted(random).bind(made)
+    values = []
+    for seed in range(TRIES):
+        row = episode(made, policy, seed, LONGEST)
+        told = {**json.loads(row["metrics"]), **row}
+        if row["length"] == LONGEST or told.get(metric) is None:
+            why = f"have no end after {LONGEST:,} steps" if row["length"] == LONGEST else "do not tell it"
+            raise Sim2RealError(
+                f"Say which nominal {metric} is good enough (--competent): random actions, which stand in, {why}."
+            )
+        values.append(float(told[metric]))
+    made.close()
+    return sum(values) / TRIES
 
 
 def _other(word: str) -> Make:

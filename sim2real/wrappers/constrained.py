@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -19,6 +20,7 @@ from sim2real.safety.step import Step
 from sim2real.wrappers.checked import Checking, finite
 from sim2real.wrappers.period import first_step, period_of
 from sim2real.wrappers.perturbed import layers
+from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
 Phase = Literal["training", "test"]
@@ -94,7 +96,7 @@ class Constrained(Checking, RecordConstructorArgs):
         self._depth, self._discount = len(inner), discount
         self._bare = env.unwrapped
         self._period = period_of(env, period_s)
-        self._reader = Reader(self._bare, self._period.period_s, self._period.unknown)
+        self._reader = Reader(self._bare, self._period.period_s, self._period.unknown, partial(view_of, env))
         self._rows = [(item.name, item.limit, item.bind(self._reader)) for item in self.constraints]
         self.timed = "A constraint" if self._reader.timed else ""
         self._scales = {item.name: item.scale for item in self.constraints}

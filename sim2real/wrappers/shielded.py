@@ -11,6 +11,7 @@ from sim2real.errors import Sim2RealError
 from sim2real.safety.shields import Shield
 from sim2real.safety.step import Step
 from sim2real.wrappers.checked import Checking
+from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
 
@@ -48,8 +49,12 @@ class Shielded(Checking, RecordConstructorArgs):
                 raise Sim2RealError(
                     f"Two shields are called '{name}': the second belongs into another Shielded."
                 )
-        self._guards = [(shield.name, shield.bind(env)) for shield in self.shields]
+        self._guards = [(shield.name, shield.bind(self)) for shield in self.shields]
         self._bare = env.unwrapped
+
+    def view(self) -> Any:
+        """Return what a shield can see of the simulation of somebody else's environment, as `Constrained` does."""
+        return view_of(self.env)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from sim2real.perturb import set_to
+from sim2real.report import words
 from sim2real.report.curves import KEPT
 from sim2real.report.figures import figures
 from sim2real.report.table import Table
@@ -234,8 +235,21 @@ def test_a_metric_may_be_negative(made):
     study = made.walker(episodes=5, metric="score", competent=-1.0)
     rows = [row | {"metrics": json.dumps({"score": (row["success"] or 0) - 1.5})} for row in made.rows(study)]
     numbers = figures(Table(study, made.record(study, rows)))
-    assert math.isnan(numbers.challenges[0].kept.value)
+    mine = numbers.challenges[0]
+    assert math.isnan(mine.kept.value)
     assert numbers.first_to_break("plain")
+    table = Table(study, made.record(study, rows))
+    held = [row.condition for row in numbers.held_out if row.policy == mine.policy]
+    gaps = [table.values(mine.policy, label) - table.values(mine.policy, "nominal") for label in held]
+    assert mine.change.estimate.value == pytest.approx(np.nanmean(gaps))
+    said = " ".join(words.answer(numbers, mine.policy, "score", False))
+    assert "score changes by −" in said
+    assert "keeps" not in said
+    assert words.margin(numbers) == "nominal less 10 % of its size"
+    # What breaks and is on no curve is told all the same: −1.5 is below −0.5 − 0.05.
+    low = {one.condition for one in numbers.squares if one.policy == "plain" and one.estimate.value < -0.6}
+    assert low
+    assert not any(one.holds for one in numbers.squares if one.policy == "plain" and one.condition in low)
 
 
 def test_nothing_depends_on_other_conditions(made):

@@ -58,13 +58,34 @@ gym.register("sim2real-tests/Speaking-v0", entry_point=Speaking, disable_env_che
 
 def test_what_does_not_fit_the_whole_is_put_on_every_part_that_it_fits(path):
     """Noise goes on what has numbers, and what has none is told; what is lost is lost as a whole."""
-    study, left_out = quick_study("sim2real-tests/Speaking-v0", [path], ["medium"])
+    study, left_out = quick_study("sim2real-tests/Speaking-v0", [path], ["medium"], competent=0.0)
     on_observations = {(item.operation, item.target) for item in study.conditions["medium"]}
     assert {("add", "observation:x"), ("hold", "observation"), ("hold", "action")} == on_observations
     assert any(
         "observation:say every step': there are no numbers in Text" in sentence for sentence in left_out
     )
     assert not any("observation:x" in sentence for sentence in left_out)
+
+
+def test_a_return_is_held_against_that_of_random_actions(path):
+    """Returns have no natural level: what random actions get in five nominal episodes is asked for, and said."""
+    study, _ = quick_study("Pendulum-v1", [path], ["easy"])
+    returns = []
+    for seed in range(5):
+        env = gym.make("Pendulum-v1")
+        policy = policies.scripted(policies.random).bind(env)
+        observation, _ = env.reset(seed=seed)
+        policy.reset(seed)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, ended, cut, _ = env.step(policy(observation))
+            total, over = total + float(reward), ended or cut
+        returns.append(total)
+    assert study.competent == pytest.approx(sum(returns) / 5)
+    assert f"random actions, which get {study.competent:.4g}" in study.question
+    assert quick_study("Pendulum-v1", [path], ["easy"], competent=-300.0)[0].competent == -300.0
+    with pytest.raises(Sim2RealError, match=r"--competent\): random actions, which stand in, do not tell it"):
+        quick_study("Pendulum-v1", [path], ["easy"], metric="distance_m")
 
 
 def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):
