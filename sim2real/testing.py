@@ -394,8 +394,9 @@ def _speaking() -> Iterator[None]:
 
 
 def _bits(value: Any) -> bytes:
-    if isinstance(value, np.ndarray):
-        return str(value.dtype).encode() + value.tobytes()
+    if isinstance(value, np.ndarray | np.generic | float):  # a number is an array without dimensions
+        array = np.asarray(value)
+        return str(array.dtype).encode() + array.tobytes()
     if isinstance(value, dict):
         return b"".join(key.encode() + _bits(value[key]) for key in sorted(value))
     if isinstance(value, tuple):

@@ -40,6 +40,37 @@ def test_perturbations_of_ones_own_can_be_checked():
     )
 
 
+class Scalar(gym.Env):
+    """One number to see and one to do, in spaces without dimensions, the action bounded below alone."""
+
+    control_period_s = 0.1
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (), np.float32)
+    action_space = gym.spaces.Box(0.0, np.inf, (), np.float32)
+    kind = float
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.normal()
+        return self.kind(self.x), {}
+
+    def step(self, action):
+        assert np.shape(action) == ()
+        self.x += 0.1 * action
+        return self.kind(self.x), -abs(self.x), False, False, {}
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, lambda x: np.array(x, np.float32)])
+def test_spaces_without_dimensions_keep_the_laws(kind, monkeypatch):
+    """A number is perturbed as an array of one is, whether it comes as Python's, numpy's or an array."""
+    monkeypatch.setattr(Scalar, "kind", staticmethod(kind))
+    check_perturbed(Scalar)
+    env = Perturbed(
+        Scalar(), [add("action", Normal(0, 1), every="episode"), add("observation", Normal(0, 1))]
+    )
+    drawn = env.reset(seed=0)[1]["parameters"]
+    assert isinstance(drawn["add action"], float)
+
+
 class Forgetful(EchoEnv):
     """Draws from a generator that no seed reaches."""
 
