@@ -82,6 +82,9 @@ class Bullet(EngineTable):
             Sim2RealError: if there is none, or it cannot be told which of several is meant.
         """
         found = client_in(env)
+        known = cls.known(env, found.thing)
+        if known and known._bodies == bodies:
+            return known
         table = cls.__new__(cls)
         table._begin(partial(followed, env, found), f"PyBullet, {found}", bodies)
         with played(env) as step:

@@ -60,8 +60,10 @@ class Mujoco(EngineTable):
         Raises:
             Sim2RealError: if there is none, or it cannot be told which of several is stepped.
         """
-        table = cls.__new__(cls)
         found = simulation_in(env)
+        if known := cls.known(env, *found.now(env)):
+            return known
+        table = cls.__new__(cls)
         table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 

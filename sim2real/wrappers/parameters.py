@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
 
@@ -196,6 +196,25 @@ class EngineTable(Table):
         self._named = False
         self._renew()
         self._named = True
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse copies and pickles, whose setters would be those of this engine."""
+        raise Sim2RealError(
+            f"The parameters of an engine cannot be copied ({self.source}): make another environment, and give its "
+            "Perturbed the function that finds them, such as parameters=discover."
+        )
+
+    @classmethod
+    def known(cls, env: gym.Env[Any, Any], *engine: Any) -> Self | None:
+        """Return the table that a wrapper of an environment has of an engine, as two would undo each other's changes."""
+        while isinstance(env, gym.Wrapper):
+            table = vars(env).get("parameters")
+            if isinstance(table, cls):
+                table._renew()
+                if [*map(id, table._engine)] == [*map(id, engine)]:
+                    return table
+            env = env.env
+        return None
 
     def _describe(self) -> None:
         """Register the parameters of ``self._engine``."""

@@ -1,5 +1,7 @@
 """What is told of a foreign engine has happened in the one that is stepped now, whatever a reset builds."""
 
+from copy import deepcopy
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -430,3 +432,25 @@ def test_many_masses_are_derived_from_once(monkeypatch):
     perturbed.reset(seed=0)
     assert len(calls) == 1
     assert env.model.body_subtreemass[0] == pytest.approx(2 * 30 * 4 / 3 * np.pi)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_engine_has_one_table_in_all_wrappers(begun):
+    """Mass and inertia multiply, whichever wrapper sets them, and nominal stays what it was before an episode."""
+    env = Swinging()
+    nominal = env.model.body_inertia[1].copy()
+    inner = Perturbed(env, [scale("parameter:arm.mass", 2)], parameters=discover)
+    if begun:
+        inner.reset(seed=0)
+    outer = Perturbed(inner, [scale("parameter:arm.inertia", 3)], parameters=lambda env: Mujoco.of(env))
+    told = outer.reset(seed=0)[1]["parameters"]
+    outer.step(outer.action_space.sample())
+    assert told == {"arm.mass": 2.0, "arm.inertia": 3.0}
+    np.testing.assert_allclose(env.model.body_inertia[1], 6.0 * nominal)
+    assert outer.parameters.spec("arm.mass").nominal == 1.0
+
+
+def test_parameters_of_an_engine_are_not_copied():
+    """The setters of a copy would be those of the engine that was copied."""
+    with pytest.raises(Sim2RealError, match="cannot be copied .*make another environment"):
+        deepcopy(Perturbed(Swinging(), [], parameters=discover))
