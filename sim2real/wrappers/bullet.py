@@ -113,7 +113,9 @@ class Bullet(EngineTable):
         intercepted = dict.fromkeys((*MOTOR_COMMANDS, *RESETTING, *OVERWRITING, "stepSimulation"))
         self._raw = {name: getattr(self._client, name) for name in intercepted}
         self._nominal: dict[tuple[int, int], tuple[Any, ...]] = {}
-        self._overwritten = False
+        self._overwritten = (
+            self._named
+        )  # of another client nothing tells that a value without a reader is lost
         self._under_way: deque[_Command] = deque()
         self._forget()
         self._describe_bodies()
@@ -230,11 +232,8 @@ class Bullet(EngineTable):
         if name == "resetSimulation":
             self._nominal.clear()
         elif name == "removeBody":
-            self._nominal = {
-                place: told
-                for place, told in self._nominal.items()
-                if place[0] not in (*args, *kwargs.values())
-            }
+            gone = args[0] if args else kwargs["bodyUniqueId"]
+            self._nominal = {place: told for place, told in self._nominal.items() if place[0] != gone}
         return self._raw[name](*args, **kwargs)
 
     def _command(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -454,3 +454,57 @@ def test_parameters_of_an_engine_are_not_copied():
     """The setters of a copy would be those of the engine that was copied."""
     with pytest.raises(Sim2RealError, match="cannot be copied .*make another environment"):
         deepcopy(Perturbed(Swinging(), [], parameters=discover))
+
+
+class Spinning(Dropping):
+    """A wheel that starts at 10 rad/s and is braked by friction alone, in a client that is made anew at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.client.setJointMotorControl2(self.cubes[0], 0, pybullet.VELOCITY_CONTROL, force=0)
+        self.client.resetJointState(self.cubes[0], 0, 0.0, 10.0)
+        return self._observe(), {}
+
+    def _observe(self):
+        return np.array([*self.client.getJointState(self.cubes[0], 0)[:2], 0.0])
+
+    def step(self, action):
+        self.client.stepSimulation()
+        return self._observe(), 0.0, False, False, {}
+
+
+@pytest.fixture
+def wheel(cube):
+    """Return the description of a cube with a wheel."""
+    shape = cube.read_text().partition(">")[2].removesuffix("</robot>")
+    turns = '<joint name="axle" type="continuous"><parent link="cube"/><child link="wheel"/><axis xyz="0 0 1"/></joint>'
+    cube.write_text(f'<robot name="cart">{shape}{shape.replace("cube", "wheel", 1)}{turns}</robot>')
+    return cube
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_friction_that_cannot_be_read_back_brakes_in_every_client(wheel, fresh):
+    """PyBullet tells no joint's damping, so that of a new client is set whatever it was in the one before."""
+
+    def speed(*items):
+        env = Perturbed(Spinning(wheel, fresh), items, parameters=discover)
+        for _ in range(3):
+            env.reset(seed=0)
+            for _ in range(20):
+                observation, *_ = env.step(np.zeros(1, np.float32))
+        env.close()
+        return float(observation[1])
+
+    assert speed(set_to("parameter:*axle.viscous_friction", 0.01)) < 0.8 * speed()
+
+
+def test_a_body_that_is_removed_takes_no_others_values_along(cube):
+    """The number of the client is no body's."""
+    env = Dropping(cube)
+    parameters = Bullet.of(env)
+    inertia = env.client.getDynamicsInfo(env.cubes[0], -1)[2]
+    parameters.set("cube_1.inertia", 2.0)
+    env.client.removeBody(env.cubes[2], physicsClientId=env.client._client)
+    parameters.set("cube_1.inertia", 1.0)
+    assert env.client.getDynamicsInfo(env.cubes[0], -1)[2] == pytest.approx(inertia)
+    env.close()
