@@ -206,7 +206,7 @@ class EngineTable(Table):
 
     @classmethod
     def known(cls, env: gym.Env[Any, Any], *engine: Any) -> Self | None:
-        """Return the table that a wrapper of an environment has of an engine, as two would undo each other's changes."""
+        """Return the table that a wrapper has of an engine already: two would undo each other's changes."""
         while isinstance(env, gym.Wrapper):
             table = vars(env).get("parameters")
             if isinstance(table, cls):

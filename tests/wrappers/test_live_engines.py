@@ -10,6 +10,7 @@ import pytest
 from pybullet_utils.bullet_client import BulletClient
 
 from sim2real import Perturbed, Sim2RealError, Uniform, discover, scale, set_to
+from sim2real.perturb import matching
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import Bullet, Mujoco
 
@@ -508,3 +509,27 @@ def test_a_body_that_is_removed_takes_no_others_values_along(cube):
     parameters.set("cube_1.inertia", 1.0)
     assert env.client.getDynamicsInfo(env.cubes[0], -1)[2] == pytest.approx(inertia)
     env.close()
+
+
+def test_a_motor_called_as_the_joint_it_shares_is_one_of_several():
+    """The joint's name means all of its motors, also where one of them has that name."""
+    model = mujoco.MjModel.from_xml_string(
+        ARM.format(mass=1.0).replace(
+            '<motor joint="j"/>', '<motor name="j" joint="j"/><motor name="k" joint="j"/>'
+        )
+    )
+    parameters = Mujoco(model)
+    assert matching("j.strength", parameters.names(), parameters.groups) == ["j_1.strength", "k.strength"]
+
+
+def test_what_an_environment_holds_by_a_weld_stays_where_it_is():
+    """Constants are derived anew where a mass changes; where something was grasped is none of them."""
+    model = mujoco.MjModel.from_xml_string("""<mujoco><worldbody><body name="hand" mocap="true"/>
+    <body name="cube" pos="0 0 1"><freejoint/><geom size=".1"/></body></worldbody>
+    <equality><weld body1="hand" body2="cube"/><connect body1="hand" body2="cube" anchor="0 0 0"/></equality>
+    </mujoco>""")
+    model.eq_data[0, 3:10] = held = (0, 0, 0, 1, 0, 0, 0)
+    model.eq_data[1, 3:6] = 0.3
+    Mujoco(model).set("cube.mass", 2.0)
+    np.testing.assert_array_equal(model.eq_data[0, 3:10], held)
+    np.testing.assert_array_equal(model.eq_data[1, 3:6], 0.3)
