@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Self
 
 import gymnasium as gym
+import numpy as np
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Parameter, Parameters
@@ -107,8 +108,12 @@ def own_parameters(env: gym.Env[Any, Any]) -> Parameters | None:
     An attribute ``parameters`` that is something else (a configuration, a network's weights) is none of them.
     """
     found: Any = getattr(env.unwrapped, "parameters", None)
-    is_table = all(callable(getattr(found, method, None)) for method in ("names", "spec", "get", "set"))
-    return found if is_table else None
+    return found if is_table(found) else None
+
+
+def is_table(found: Any) -> bool:
+    """Tell whether something has what parameters have."""
+    return all(callable(getattr(found, method, None)) for method in ("names", "spec", "get", "set"))
 
 
 def together(parameters: Parameters | None) -> AbstractContextManager[object]:
@@ -289,7 +294,8 @@ class Attributes(Table):
     """Parameters that are plain attributes of an environment, whatever it is.
 
     What an environment computes from an attribute when it is made (CartPole's ``polemass_length`` from its
-    ``length``) does not follow a change. Whole numbers stay whole.
+    ``length``) does not follow a change. Whole numbers stay whole, NumPy's stay NumPy's, and the nominal value is the
+    object that was found.
 
     Args:
         env: the environment, wrapped or not.
@@ -322,19 +328,19 @@ class Attributes(Table):
         self, name: str, path: str, bare: gym.Env[Any, Any], way: tuple[str, ...], last: str, found: Any
     ) -> None:
         try:
-            nominal = math.nan if isinstance(found, bool) else float(found)
+            nominal = math.nan if isinstance(found, bool | np.bool_ | np.ndarray) else float(found)
         except (TypeError, ValueError):
             nominal = math.nan
         if not math.isfinite(nominal):
             raise Sim2RealError(f"'{path}' cannot be a parameter: it is {found!r}, not a finite number.")
-        put = partial(_put, bare, way, last, round if isinstance(found, int) else float)
+        put = partial(_put, bare, way, last, found)
         try:
             setattr(_followed(bare, way), last, found)
         except AttributeError as error:
             raise Sim2RealError(f"'{path}' cannot be a parameter: it cannot be set ({error}).") from error
         spec = Parameter(
             nominal=nominal, unit="", low=-math.inf, high=math.inf, doc=f"The attribute {path}.",
-            whole=isinstance(found, int),
+            whole=isinstance(found, int | np.integer),
         )  # fmt: skip
         self.add(name, spec, put, partial(_read, bare, way, last))
 
@@ -346,8 +352,10 @@ def _followed(owner: Any, way: tuple[str, ...]) -> Any:
     return owner
 
 
-def _put(owner: Any, way: tuple[str, ...], last: str, kind: Callable[[float], float], value: float) -> None:
-    setattr(_followed(owner, way), last, kind(value))
+def _put(owner: Any, way: tuple[str, ...], last: str, nominal: Any, value: float) -> None:
+    number = round(value) if isinstance(nominal, int | np.integer) else float(value)
+    kind = type(nominal) if isinstance(nominal, np.generic) else type(number)
+    setattr(_followed(owner, way), last, nominal if value == float(nominal) else kind(number))
 
 
 def _read(owner: Any, way: tuple[str, ...], last: str) -> float:

@@ -16,7 +16,7 @@ from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Schedule
 from sim2real.perturb.streams import Draws, draws, next_episode
 from sim2real.wrappers.checked import Checking
-from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
+from sim2real.wrappers.parameters import confirm, is_table, must_have, own_parameters, together
 from sim2real.wrappers.period import first_step, period_of
 from sim2real.wrappers.signals import Signal, within
 
@@ -89,6 +89,11 @@ class Perturbed(Checking, RecordConstructorArgs):
         super().__init__(env)
         if callable(parameters):
             parameters = parameters(env)
+        if not (parameters is None or is_table(parameters)):
+            raise Sim2RealError(
+                f"parameters must have names, spec, get and set, as Attributes(env, {{...}}) and discover(env) do; "
+                f"{parameters!r} has not."
+            )
         self.parameters: Parameters | None = own_parameters(env) if parameters is None else parameters
         self._inner = [layer for layer in layers(env) if isinstance(layer, Perturbed)]
         for layer in self._inner:
