@@ -533,3 +533,31 @@ def test_what_an_environment_holds_by_a_weld_stays_where_it_is():
     Mujoco(model).set("cube.mass", 2.0)
     np.testing.assert_array_equal(model.eq_data[0, 3:10], held)
     np.testing.assert_array_equal(model.eq_data[1, 3:6], 0.3)
+
+
+class Damped(Spinning):
+    """Gives its wheel another friction than the description does, at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.client.changeDynamics(self.cubes[0], 0, jointDamping=0.01)
+        return self._observe(), {}
+
+
+@pytest.mark.parametrize("friction", [0.0, 0.01])
+def test_a_friction_that_the_environment_sets_is_nominal_and_gives_way(wheel, friction):
+    """What is told brakes the wheel, also where it is what the description says."""
+
+    def speed(env, *items):
+        env = Perturbed(env, items, parameters=discover)
+        nominal = env.parameters.spec("cart_1.axle.viscous_friction").nominal
+        env.reset(seed=0)
+        for _ in range(20):
+            observation, *_ = env.step(np.zeros(1, np.float32))
+        env.close()
+        return nominal, float(observation[1])
+
+    item = set_to("parameter:cart_1.axle.viscous_friction", friction)
+    nominal, told = speed(Damped(wheel, fresh=False), item)
+    assert nominal == 0.01
+    assert told == speed(Spinning(wheel, fresh=False), item)[1]
