@@ -216,7 +216,7 @@ class EngineTable(Table):
             table = vars(env).get("parameters")
             if isinstance(table, cls):
                 table._renew()
-                if [*map(id, table._engine)] == [*map(id, engine)]:
+                if table.is_of(*engine):
                     return table
             env = env.env
         return None
@@ -225,12 +225,18 @@ class EngineTable(Table):
         """Register the parameters of ``self._engine``."""
         raise NotImplementedError
 
+    def is_of(self, *engine: Any) -> bool:
+        """Tell whether the parameters are described as those of an engine."""
+        return [*map(id, engine)] == [*map(id, self._engine)]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the environment has another engine than the one that was last read or set."""
+        return not self.is_of(*self._find())
+
     def _renew(self) -> None:
         """Find the engine that is stepped now."""
-        engine = self._find()
-        if len(engine) != len(self._engine) or any(
-            a is not b for a, b in zip(engine, self._engine, strict=True)
-        ):
+        if not self.is_of(*(engine := self._find())):
             self._engine = engine
             self._readers, self._setters = {}, {}
             self._describe()

@@ -209,12 +209,13 @@ class Perturbed(Checking, RecordConstructorArgs):
         observation, reward, terminated, truncated, info = outcome
         if terminated or truncated or self._ended:
             self._end(bool(terminated or truncated), observation, info)
-        if self._unread or ((terminated or truncated) and self._lasting):
+        ends = terminated or truncated
+        if self._unread or (self._lasting and (ends or getattr(self.parameters, "replaced", False))):
             self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
 
     def _read_back(self) -> None:
-        """See in the first and the last step of an episode that the environment leaves alone what was set."""
+        """See that the environment leaves alone what was set: in the first and last step, and in another engine."""
         self._unread = False
         wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
         must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")

@@ -561,3 +561,27 @@ def test_a_friction_that_the_environment_sets_is_nominal_and_gives_way(wheel, fr
     nominal, told = speed(Damped(wheel, fresh=False), item)
     assert nominal == 0.01
     assert told == speed(Spinning(wheel, fresh=False), item)[1]
+
+
+class Swapping(Rebuilding):
+    """Builds its model anew in the third step of an episode."""
+
+    def _begin(self):
+        super()._begin()
+        self._steps = 0
+
+    def step(self, action):
+        self._steps += 1
+        if self._steps == 3:
+            self._build()
+        return super().step(action)
+
+
+def test_a_model_that_is_built_anew_while_an_episode_runs_is_seen_at_once():
+    """No step is told to have had what another model has, also where the episode is cut before it ends."""
+    env = Perturbed(Swapping(), [scale("parameter:arm.mass", 2)], parameters=discover)
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros(1, np.float32))
+    with pytest.raises(Sim2RealError, match="arm.mass was set to 2 kg, and the simulator has 1"):
+        env.step(np.zeros(1, np.float32))
