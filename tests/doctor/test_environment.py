@@ -99,7 +99,7 @@ def registered():
         (
             Unseeded,
             {"perturbations", *(f"parameter '{name}'" for name in ("gain", "offset", "kick"))},
-            "bare",
+            "ignores the seed",
         ),
         (Kept, {"parameter 'gain'"}, "gain left a trace"),
     ],

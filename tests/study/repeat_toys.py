@@ -29,7 +29,7 @@ class Steady(gym.Env):
         return np.array([self.x]), -abs(self.x), False, self.steps == 8, {}
 
 
-class Unseeded(Steady):
+class Deaf(Steady):
     """Draws from the module `random`, as Gymnasium-Robotics#207 did."""
 
     def start(self, seed):
@@ -78,7 +78,7 @@ class SteadyHere(Steady):
         return random.gauss(0, 1) if self.engine == "other" else super().start(seed)
 
 
-for kind in (Steady, Unseeded, Restless, SeededOnce, Leftover, Toggle, SteadyHere):
+for kind in (Steady, Deaf, Restless, SeededOnce, Leftover, Toggle, SteadyHere):
     if f"{kind.__name__}-v0" not in gym.registry:
         gym.register(f"{kind.__name__}-v0", entry_point=f"repeat_toys:{kind.__name__}")
 

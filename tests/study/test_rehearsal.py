@@ -35,7 +35,7 @@ def sentences(study):
 @pytest.mark.parametrize(
     ("env", "why"),
     [
-        ("Unseeded", "ignores the seed"),
+        ("Deaf", "ignores the seed"),
         ("Restless", "differs from run to run"),
         ("SeededOnce", "depends on the episode before"),
         ("Leftover", "depends on the episode before"),
@@ -90,7 +90,7 @@ def test_environments_are_judged_one_by_one():
 
 def test_the_keys_of_trials_do_not_change_and_the_report_says_why():
     """Nothing is called paired, the reason is in the answer, and no gate says that a perturbation acted."""
-    study = asked("Unseeded", episodes=8)
+    study = asked("Deaf", episodes=8)
     with pytest.warns(UserWarning, match="ignores the seed"):
         store = run(study, workers=0)
     assert store.keys() == {trial.key for trial in study.trials()}
