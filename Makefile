@@ -23,8 +23,8 @@ study: $(READY)  ## Install, study a robot that stands, hands and walkers that w
 results: $(READY)  ## Run what the pages quote, or STUDY=NAME of it, and write it into them; WORKERS=N, POLICY=motion.pt
 	$(RUN)python docs/results.py $(STUDY) $(if $(POLICY),--policy $(POLICY)) $(if $(WORKERS),--workers $(WORKERS))
 
-compatibility: $(READY)  ## Install other people's environments and hold them to the laws, or GROUP=NAME of them
-	$(RUN)python docs/compatibility.py $(GROUP)
+compatibility: $(READY)  ## Install other people's environments and hold them to the laws, or NAMED=NAME of them
+	$(RUN)python docs/compatibility.py $(NAMED)
 
 test: $(READY)  ## Run the tests
 	$(RUN)python -m pytest

@@ -1,7 +1,7 @@
 """Other people's environments: install them, hold them to the laws, and write what came of it into `compatibility.md`.
 
     python docs/compatibility.py                  # all of it: `make compatibility`; installing takes long, once
-    python docs/compatibility.py mujoco-4 small   # these groups; rows of the others stay as they are
+    python docs/compatibility.py mujoco-4 Ant-v5  # a group, an environment; rows of the others stay as they are
     python docs/compatibility.py --pages          # run nothing: write the page from what is known
 
 Packages that can live together are a `Group`, installed with pinned versions into a virtual environment of its own.
@@ -46,8 +46,8 @@ VENVS = ROOT / "build" / "compatibility"
 NEEDS = ("numpy", "scipy", "gymnasium", "daqp", "packaging", "safetensors")
 """What sim2real needs to play, where its command line, its reports and its training are left out."""
 
-TIMEOUT_S = 900.0
-STEPS, SAMPLE, SAMPLE_S, ENOUGH = 15, 12, 240.0, 3
+TIMEOUT_S = 600.0
+STEPS, SAMPLE, SAMPLE_S, ENOUGH = 15, 12, 120.0, 3
 """Steps of an episode; how many parameters are held to their promises, one of each kind first, until so many seconds
 have passed or so many are broken."""
 
@@ -291,7 +291,8 @@ CAUSES = {
     "Meta-World/MT1": "`RandomTaskSelectWrapper.reset` draws the goal before it passes the seed on.",
     "robosuite/Lift": "`GymWrapper.reset` seeds `numpy.random`, but another generator places things.",
     "robosuite/Door": "`GymWrapper.reset` seeds `numpy.random`, but another generator places things.",
-    "gym_quadruped/mini_cheetah": "Its reset returns the observation alone, as Gym did before 0.26.",
+    "gym_quadruped/mini_cheetah": "Its reset returns the observation alone, as Gym did before 0.26, and to render it "
+    "opens a window, without which the process ends.",
     "gym_xarm/XarmLift-v0": "Its reset leaves the solver's warm start as it was, which shows in the last digit; "
     "`mj_resetData` before each reset cures it.",
     "gym_pusht/PushT-v0": "Its reward adds the areas of shapes in a set, in the order of their addresses in memory: "
@@ -314,23 +315,29 @@ def made(place: Foreign, **extra: Any) -> gym.Env[Any, Any]:
 
 
 def findings(place: Foreign) -> Iterator[Row]:
-    """Play an environment and yield what is found, as parts of its row; sentences are empty where all is well."""
-    yield {"versions": {name: version(name) for name in place.distributions}}
+    """Play an environment and yield what is found, as parts of its row; sentences are empty where all is well.
+
+    What is being done to it is told before, as that may be the end.
+    """
+    yield {"versions": {name: version(name) for name in place.distributions}, "doing": "made"}
     env = sentence(lambda: made(place))
     if isinstance(env, str):
         yield {"stopped": env}
         return
+    yield {"doing": "looked at"}
     table = sentence(lambda: discover(env))
     if isinstance(table, str):
         yield {"engine": table, "adapter": "", "found": "", "parameters": 0}
     else:
         names, kind = table.names(), type(table).__name__
         yield {"adapter": kind if names else "", "found": table.source, "parameters": len(names)}
-    yield {"period": sentence(lambda: period(env))}
-    yield {"repeatable": sentence(lambda: repeatable(place))}
+    yield {"period": sentence(lambda: period(env)), "doing": "played"}
+    yield {"repeatable": sentence(lambda: repeatable(place)), "doing": "perturbed"}
     yield {"signals": sentence(lambda: check_perturbed(partial(made, place), steps=STEPS))}
     if not isinstance(table, str) and table.names():
+        yield {"doing": "held to the promises of its parameters"}
         yield from dynamics(place, env, table)
+    yield {"doing": "rendered"}
     yield {"frames": sentence(lambda: frame(place))}
 
 
@@ -467,28 +474,17 @@ def played(python: Path | str, place: Foreign, timeout_s: float = TIMEOUT_S) -> 
         row: Row = {"package": place.package, "env": place.env}
         for line in out.read_text(encoding="utf-8").splitlines():
             row |= json.loads(line)
+        doing = row.pop("doing", "started")
         if how:
             last = [line.strip() for line in errors.read_text(errors="replace").splitlines() if line.strip()][
                 -1:
             ]
-            row["stopped"] = ": ".join([f"{how} {_stage(row)}", *last])
+            row["stopped"] = ": ".join([f"{how} while it was {doing}", *last])
     return row
 
 
 def _ending(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-
-
-STAGES = {
-    "versions": "made", "parameters": "looked at", "period": "played", "repeatable": "perturbed",
-    "signals": "held to the promises of its parameters", "tried": "perturbed in its dynamics", "dynamics": "rendered",
-}  # fmt: skip
-"""What happens to an environment after something was found."""
-
-
-def _stage(row: Row) -> str:
-    stage = [doing for found, doing in STAGES.items() if found in row][-1:]
-    return f"while it was {stage[0]}" if stage else "before it was made"
 
 
 def installed(group: Group, folder: Path) -> Path:
@@ -650,7 +646,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("groups", nargs="*", help="which groups to play; all, if none is named")
+    parser.add_argument("named", nargs="*", help="groups and environments to play; all, if none is named")
     parser.add_argument("--venvs", type=Path, default=VENVS, help="folder of the virtual environments")
     parser.add_argument("--pages", action="store_true", help="write the page only")
     parser.add_argument("--play", help=argparse.SUPPRESS)
@@ -664,28 +660,30 @@ def main() -> None:
         return
     what = known()
     if not asked.pages:
-        groups = {group.name: group for group in MATRIX}
-        for one in asked.groups:
-            if one not in groups:
-                sys.exit(f"There is no group '{one}'.{nearest(one, groups)}")
-        for group in [groups[one] for one in asked.groups] or MATRIX:
-            play(group, installed(group, asked.venvs.resolve()), what)
+        play(asked.named, asked.venvs.resolve(), what)
     PAGE.write_text(page(what), encoding="utf-8")
 
 
-def play(group: Group, python: Path, what: Row) -> None:
-    """Play the environments of a group and note each in what is known, and in its file."""
+def play(named: Sequence[str], folder: Path, what: Row) -> None:
+    """Play environments, all where none is named, and note each in what is known and in its file."""
+    names = {one for group in MATRIX for one in (group.name, *(place.name for place in group.environments))}
+    for name in named:
+        if name not in names:
+            raise Sim2RealError(f"There is no '{name}' in the matrix.{nearest(name, names)}")
     commit = subprocess.run(
         ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True
     ).stdout.strip()
     what |= {"made": f"{datetime.now(UTC):%Y-%m-%d}", "commit": commit}
     what["python"] = ".".join(map(str, sys.version_info[:2]))
-    order = [place.env for one in MATRIX for place in one.environments]
-    for place in group.environments:
-        rows = what["rows"] | {place.env: played(python, place)}
-        what["rows"] = {env: rows[env] for env in order if env in rows}
-        KNOWN.write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"{place.name}: {' '.join(wrong(rows[place.env])) or 'every law holds'}", flush=True)
+    order = [place.env for group in MATRIX for place in group.environments]
+    for group in MATRIX:
+        for place in group.environments:
+            if named and group.name not in named and place.name not in named:
+                continue
+            rows = what["rows"] | {place.env: played(installed(group, folder), place)}
+            what["rows"] = {env: rows[env] for env in order if env in rows}
+            KNOWN.write_text(json.dumps(what, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+            print(f"{place.name}: {' '.join(wrong(rows[place.env])) or 'every law holds'}", flush=True)
 
 
 if __name__ == "__main__":

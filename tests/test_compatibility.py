@@ -55,9 +55,10 @@ def test_the_sample_has_a_parameter_of_each_kind_first():
 )
 def test_a_process_that_dies_or_hangs_leaves_what_it_found(does, said, tmp_path):
     """The row has what was written before the end, and how the process ended."""
-    found = {"versions": {}, "adapter": "Mujoco", "period": {}}
+    found = {"versions": {}, "adapter": "Mujoco"}
+    told = json.dumps(found | {"doing": "played"})
     python = tmp_path / "python"
-    python.write_text(f"#!/bin/bash\necho '{json.dumps(found)}' >> \"${{@: -1}}\"\n{does}\n")
+    python.write_text(f"#!/bin/bash\necho '{told}' >> \"${{@: -1}}\"\n{does}\n")
     python.chmod(0o755)
     row = compatibility.played(python, PLACES[0], timeout_s=1.0)
     assert row == {"package": PLACES[0].package, "env": PLACES[0].env, **found, "stopped": said}
