@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Normal, Parameter, Parameters, Perturbation, add, delay, hold
 from sim2real.wrappers import Perturbed
+from sim2real.wrappers.checked import checked
 from sim2real.wrappers.parameters import confirm, differs, own_parameters
+from sim2real.wrappers.signals import leaves
 
 Env = gym.Env[Any, Any]
 Array = NDArray[np.float32]
@@ -269,7 +271,8 @@ def check_perturbed(
     given = perturbations or ()
     if perturbations is None:
         sides = {"observation": bare.observation_space, "action": bare.action_space}
-        noisy = [side for side, space in sides.items() if isinstance(space, gym.spaces.Box)]
+        kinds = {side: {type(leaf) for _, leaf in leaves(space)} for side, space in sides.items()}
+        noisy = [side for side in sides if kinds[side] == {gym.spaces.Box}]
         perturbations = [add(side, Normal(0, 0.01)) for side in noisy]
         perturbations += [delay("action", 2), hold("observation", 0.3)]
     made.append(elsewhere := make())
@@ -290,9 +293,11 @@ def check_perturbed(
     env.become(perturbations)
     _must(_trace(env, seed, steps) == first, "What has become perturbed again is not what it was.")
 
-    _, alone = env.reset(seed=seed)
-    _, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)
-    same = all(np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items())
+    begun, alone = env.reset(seed=seed)
+    also, among = perturbed(*perturbations, hold("action", 0.5), delay("observation", 3)).reset(seed=seed)
+    same = _bits(begun) == _bits(also) and all(
+        np.array_equal(among["parameters"][name], told) for name, told in alone["parameters"].items()
+    )
     _must(same, "Adding a perturbation changed what the others drew.")
 
     for item in (_at_once(item) for item in given if item.acts):
@@ -338,12 +343,13 @@ def _trace(env: Env, seed: int, steps: int, change: Change | None = None) -> Tra
     """Play an episode of random actions and return what came of it; change something after the reset."""
     actions = deepcopy(env.action_space)
     actions.seed(seed)
-    observation, _ = env.reset(seed=seed)
+    world = checked(env)
+    observation, _ = world.reset(seed=seed)
     if change:
         change()
     trace = [(_bits(observation), b"")]
     for _ in range(steps):
-        observation, reward, terminated, truncated, _ = env.step(actions.sample())
+        observation, reward, terminated, truncated, _ = world.step(actions.sample())
         trace.append((_bits(observation), _bits((float(reward), terminated, truncated))))
         if terminated or truncated:
             break

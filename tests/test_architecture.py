@@ -48,7 +48,7 @@ HEAVY = ("pybullet", "mujoco", "torch", "wandb", "matplotlib", "stable_baselines
 HEAVY += ("distributed", "submitit", "ray")
 ONLY_IN = {
     "pybullet": {"simulation/bullet.py"},
-    "mujoco": {"wrappers/mujoco.py", "simulation/mujoco.py"},
+    "mujoco": {"wrappers/mujoco.py", "wrappers/views.py", "simulation/mujoco.py"},
     "matplotlib": {"report/draw.py"},
     "wandb": {"sinks/wandb.py"},
     "torch": {

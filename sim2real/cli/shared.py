@@ -68,13 +68,20 @@ def how(arguments: argparse.Namespace, progress: Any, source: Any) -> dict[str, 
 
 
 def write_report(study: "Study", store: "Store", trust: bool) -> None:
-    """Write a study's report into its record folder, with films of its episodes, and tell where."""
+    """Write a study's report into its record folder, with films of its episodes, and tell where.
+
+    What the console does not leave to the page: whether policies act outside the action space.
+    """
     from functools import partial
 
     from sim2real.report import write
+    from sim2real.report.table import Table
+    from sim2real.report.words import outside
     from sim2real.study.replay import replay
 
     path = store.folder / "report.html"
+    for sentence in outside(Table(study, store)):
+        print(sentence)
     print(write(study, store, path, replay=partial(replay, trust=trust, render=True)))
 
 

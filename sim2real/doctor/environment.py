@@ -3,8 +3,9 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import partial, reduce
 from itertools import groupby, takewhile, zip_longest
+from operator import getitem
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from sim2real.errors import Finding, Sim2RealError
 from sim2real.study.rollout import Env, Where, make, one_line
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import discover
+from sim2real.wrappers.checked import checked
 from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.signals import leaves
 
 PARAMETERS_S = 15.0
 """Wall-clock time in which parameters are held to their promises, unless all are."""
@@ -41,6 +44,7 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
             f"{type(one).__name__}{one.shape or ''}" for one in (env.observation_space, env.action_space)
         )
         yield Finding("environment", " to ".join(spaces))
+        yield from _observation(env)
         yield _period(env)
         yield _picture(place, env)
         yield from _rotors(env)
@@ -48,6 +52,20 @@ def check_environment(place: Where, everything: bool = False) -> Iterator[Findin
         yield from _parameters(env, everything)
     finally:
         env.close()
+
+
+def _observation(env: Env) -> Iterator[Finding]:
+    """Tell what is wrong with the first observation, and where its dtype is another than that of its space."""
+    try:
+        observation, _ = checked(env).reset(seed=0)
+    except Exception as error:
+        yield Finding("observation", one_line(error), False)
+        return
+    for path, space in leaves(env.observation_space):
+        found = getattr(reduce(getitem, path, observation), "dtype", None)
+        if found is not None and space.shape is not None and found != space.dtype:  # None is float64 to numpy
+            name = ":".join(("observation", *map(str, path)))
+            yield Finding(name, f"is {found}, its space {space.dtype}: it is handed on as it is", None)
 
 
 def _period(env: Env) -> Finding:

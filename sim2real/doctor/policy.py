@@ -5,7 +5,9 @@ that a binding must take at their word are judged here by what else is known of 
 carries, the robot's own gains and pose, what the network saw in training, and two seconds of what it does.
 """
 
+import json
 import re
+import warnings
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
@@ -18,6 +20,7 @@ from sim2real._version import physics_of
 from sim2real.errors import Finding, Sim2RealError
 from sim2real.policies import BoundPolicy, Contract, ContractBinding, Mlp, Policy, PolicyFile, Term
 from sim2real.policies.binding import compare
+from sim2real.policies.spaces import compare_spaces
 from sim2real.study.rollout import Env, Row, Where, dress, episode, make, one_line
 from sim2real.wrappers.period import period_of
 
@@ -244,10 +247,18 @@ def _in(env: Env, policy: PolicyFile, network: Policy, contract: Contract, trust
     promises, heard = bool(contract.observation), _Heard(network)
     if promises and not (yield from _terms(contract, robot)):
         return
+    if not promises and hasattr(network, "spaces"):
+        found = list(compare_spaces(network.spaces, env))
+        yield from found
+        if not all(finding.fits in (True, None) for finding in found):
+            return
     gains = (robot.kp.copy(), robot.kd.copy()) if contract.kp is not None and hasattr(robot, "kp") else None
     try:
         env = dress(env, (), None, contract.shields)
-        bound = BoundPolicy(heard, ContractBinding(contract, robot)) if promises else policy.bind(env, trust)
+        with warnings.catch_warnings(action="ignore"):  # of spaces, of which the findings tell
+            bound = (
+                BoundPolicy(heard, ContractBinding(contract, robot)) if promises else policy.bind(env, trust)
+            )
         row, actions = _play(env, bound)
     except Exception as error:
         yield Finding("episode", f"cannot be played: {one_line(error)}", False)
@@ -285,13 +296,17 @@ def _told(env: Env, row: Row, actions: NDArray[Any]) -> Iterator[Finding]:
     else:
         yield Finding("episode", f"goes on after {lasted}")
     space = env.action_space
-    if isinstance(space, gym.spaces.Box) and space.is_bounded():
+    if isinstance(space, gym.spaces.Box) and (np.isfinite(space.low) | np.isfinite(space.high)).any():
         share = ((actions <= space.low) | (actions >= space.high)).mean(0).ravel()
         worst = int(share.argmax())
         name = getattr(env.unwrapped, "action_names", range(share.size))[worst]
         said = f"'{name}' is at its limit in {share[worst]:.0%} of the steps, more than any other"
         said = said if share[worst] else "none is ever at its limit"
-        yield Finding("actions", said, None if share[worst] > SATURATED else True)
+        metrics = json.loads(row["metrics"])
+        if outside := metrics.get("outside_share"):
+            by = f"by {metrics['outside_by']:.3g} at most"
+            said += f"; {outside:.0%} of the steps lie outside the action space, {by}"
+        yield Finding("actions", said, None if outside or share[worst] > SATURATED else True)
 
 
 def _inputs(contract: Contract, network: Policy, inputs: Array) -> Finding:

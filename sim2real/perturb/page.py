@@ -50,9 +50,11 @@ def page() -> str:
         markdown(
             ("target", "means"),
             [
-                ("`observation`, `action`", "all of it"),
+                ("`observation`, `action`", "all of it, every part of a Dict or Tuple"),
                 ("`observation:gyro`, `action:left_knee`", "a part by name"),
                 ("`observation:3`, `observation:0:3`", "components by number"),
+                ("`observation:pose:xy:0`", "a part of a part: keys of a Dict, places in a Tuple"),
+                ("`observation:{achieved_goal,observation:0:3}`", "copies of one signal, by one draw"),
                 ("`parameter:ground.friction`", "a number of the simulation"),
                 ("`parameter:*.strength`", "all that match, by one draw, each about its own nominal value"),
                 ("`parameter:{left,right}_knee.kp`", "either of them"),

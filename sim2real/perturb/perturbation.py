@@ -21,8 +21,10 @@ class Perturbation:
 
     Attributes:
         target: "observation" or "action", a part of one ("observation:gyro", "observation:3",
-            "observation:0:3"), or "parameter:NAME", where NAME may be a pattern (`"*.strength"`,
-            "{left,right}_knee.kp"): one draw for all that match, each applied to its own nominal value.
+            "observation:0:3"), a part of a part ("observation:pose:xy:0"), copies of one signal in braces
+            ("observation:{achieved_goal,observation:0:3}": one draw for all), or "parameter:NAME", where NAME
+            may be a pattern (`"*.strength"`, "{left,right}_knee.kp"): one draw for all that match, each
+            applied to its own nominal value.
         operation: "add", "scale" or "set"; for signals also "delay" (control steps), "hold" (probability that
             the last output is repeated), "quantize" (step size) and "clip" (symmetric limit).
         amount: a number or a distribution.

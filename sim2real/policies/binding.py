@@ -30,6 +30,11 @@ class BoundPolicy:
         self._binding = binding
         self._reset: Callable[[int | None], object] = getattr(network, "reset", lambda seed: None)
 
+    @property
+    def action_space(self) -> spaces.Space[Any]:
+        """The space that its actions are for, in which those of a Box need not lie."""
+        return self._binding.space
+
     def reset(self, seed: int | None = None) -> None:
         """Forget the last episode."""
         self._binding.reset()
@@ -56,6 +61,7 @@ class ContractBinding:
         # For each action of the environment, and for each joint, its place in the policy.
         self._order = np.argsort([known.index(name) for name in self._names])
         in_env = np.array([env.joint_names.index(joint) for joint in contract.joints])
+        self.space: spaces.Space[Any] = env.action_space
         self._shape = env.observation_space.shape
         values = math.prod(self._shape)
         # The source holds the environment's observation and behind it the policy's own last output.
@@ -127,7 +133,7 @@ class SpaceBinding:
 
     def __init__(self, env: Any) -> None:
         self._shape = env.observation_space.shape
-        self._space = env.action_space
+        self.space: spaces.Space[Any] = env.action_space
 
     def reset(self) -> None:
         """Forget nothing: there is no state."""
@@ -139,15 +145,30 @@ class SpaceBinding:
         return observation
 
     def act(self, output: Any) -> Any:
-        """Return the output as an action of the space; n values for n discrete actions mean the largest."""
-        action, space = np.array(output), self._space
+        """Return the output as an action of the space; n values for n discrete actions mean the largest.
+
+        Raises:
+            Sim2RealError: an output that is not all finite numbers, of another shape, or of a space without bounds to
+                be left, such as a number that is none of n discrete actions.
+        """
+        action, space = np.array(output), self.space
         if action.dtype.kind not in "biuf" or not all(map(math.isfinite, action.ravel().tolist())):
             raise Sim2RealError(f"The policy returned {action.tolist()!r}, which is not all finite numbers.")
-        if isinstance(space, spaces.Discrete) and action.shape == (space.n,):
+        if isinstance(space, spaces.Discrete) and space.n > 1 and action.shape == (space.n,):
             action = space.start + np.argmax(action)
         if action.shape != space.shape:
-            raise Sim2RealError(f"The policy returned shape {action.shape}, but actions have {space.shape}.")
-        return int(action) if isinstance(space, spaces.Discrete) else action.astype(space.dtype)
+            if space.shape is None or action.size != 1 or math.prod(space.shape) != 1:
+                raise Sim2RealError(
+                    f"The policy returned shape {action.shape}, but actions have {space.shape}."
+                )
+            action = action.reshape(space.shape)
+        made = action.astype(space.dtype)
+        box = isinstance(space, spaces.Box)
+        if box and made.dtype.kind == "f":
+            return made
+        if not (made == action).all() or not (box or space.contains(made[()])):
+            raise Sim2RealError(f"The policy returned {action.tolist()!r}, which is no action of {space}.")
+        return int(made) if isinstance(space, spaces.Discrete) else made
 
 
 def _history(contract: Contract) -> tuple[np.ndarray | None, np.ndarray]:

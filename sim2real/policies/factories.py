@@ -7,20 +7,28 @@ files that its arguments name. What is installed beside it is named by versions,
 import hashlib
 import importlib.util
 import inspect
+import json
 import os
 import symtable
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.machinery import PathFinder
+from itertools import islice
 from modulefinder import ModuleFinder
 from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import gymnasium as gym
+
 from sim2real.errors import Sim2RealError, nearest
 
 Factory = Callable[..., Any]
 _PACKAGE = Path(__file__).resolve().parents[1]
+MOST = 1_000
+"""Files in a folder that an argument names."""
 _SHARED = ("site-packages", "dist-packages")  # folders where modules stand beside each other by chance
 
 
@@ -149,16 +157,40 @@ def _imports(path: Path, source: bytes, root: Path) -> Iterator[Path]:
 
 
 def _files(path: Path, arguments: Any) -> Iterator[tuple[str, bytes]]:
-    """Yield text and content of all files named in arguments, from the working directory or the factory's folder."""
+    """Yield text and content of all files named in arguments, from the working directory or the factory's folder.
+
+    The content of a folder is that of all files in it, by name.
+
+    Raises:
+        Sim2RealError: for a folder of too many files.
+    """
     if isinstance(arguments, Mapping):
         arguments = list(arguments.values())
     if isinstance(arguments, list | tuple):
         for argument in arguments:
             yield from _files(path, argument)
     elif isinstance(arguments, str):
-        places = [place for place in (arguments, str(path.parent / arguments)) if os.path.isfile(place)]
-        if places:
+        places = [
+            place
+            for place in (arguments, str(path.parent / arguments))
+            if arguments and os.path.exists(place)
+        ]
+        if places and os.path.isfile(places[0]):
             yield arguments, _read(places[0])
+        elif places:
+            yield arguments, _folder(Path(places[0]))
+
+
+def _folder(path: Path) -> bytes:
+    """Return the names and hashes of all files in a folder; what Python leaves there is none of them."""
+    files = (at for at in path.rglob("*") if at.is_file() and "__pycache__" not in at.parts)
+    some = list(islice(files, MOST + 1))
+    if len(some) > MOST:
+        raise Sim2RealError(
+            f"'{path}', an argument of a scripted policy, is a folder of more than {MOST:,} files: name those it reads."
+        )
+    named = {at.relative_to(path).as_posix(): hashlib.sha256(_read(str(at))).hexdigest() for at in some}
+    return json.dumps(named, sort_keys=True).encode()
 
 
 def _read(path: str) -> bytes:
@@ -176,8 +208,19 @@ def _run(path: str) -> ModuleType:
         assert spec is not None and spec.loader is not None  # noqa: PT018 - so of every path that ends in .py
         sys.modules[name] = module = importlib.util.module_from_spec(spec)
         try:
-            spec.loader.exec_module(module)
+            with _registered_once():
+                spec.loader.exec_module(module)
         except BaseException:
             del sys.modules[name]
             raise
     return sys.modules[name]
+
+
+@contextmanager
+def _registered_once() -> Iterator[None]:
+    """Leave environments registered as they are, where a study's file is run once more for the policy in it."""
+    before = dict(gym.registry)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*Overriding environment")
+        yield
+    gym.registry.update(before)

@@ -3,6 +3,7 @@
 import glob as globbing
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,8 @@ from sim2real.perturb import Condition
 from sim2real.policies import factories, native, onnx
 from sim2real.policies.binding import BoundPolicy, Policy, SpaceBinding
 from sim2real.policies.contract import Contract
-from sim2real.safety import Shield
+from sim2real.policies.spaces import compare_spaces
+from sim2real.safety import ActionLimits, Shield
 
 _KINDS = {".safetensors": "native", ".pt": "TorchScript", ".onnx": "ONNX", ".zip": "Stable-Baselines3"}
 
@@ -51,6 +53,14 @@ class PolicyFile:
         if len(set(names)) < len(names):
             raise Sim2RealError(f"A policy stands behind one shield of a kind, not {', '.join(names)}.")
         return replace(self, shields=shields)
+
+    def clipped(self) -> "PolicyFile":
+        """Return the same policy with its actions clipped to the action space, after all its shields.
+
+        >>> scripted("sim2real.policies.builtin:zero").clipped().shields
+        (ActionLimits(),)
+        """
+        return self.behind(*self.shields, ActionLimits())
 
     @property
     def needs_trust(self) -> bool:
@@ -109,6 +119,12 @@ class PolicyFile:
                 f"'{self.source}' does not say what it reads and commands: {name} needs a contract='….toml'."
             )
         network = self.load(trust)
+        trained = None if promises else getattr(network, "spaces", None)
+        for finding in compare_spaces(trained, env) if trained else ():
+            if finding.fits is False:
+                raise Sim2RealError(f"'{self.source}' does not fit: {finding.said}")
+            if finding.fits is None:
+                warnings.warn(f"'{self.source}': {finding.said}", stacklevel=2)
         policy = BoundPolicy(network, self.contract.bind(robot) if promises else SpaceBinding(env))
         if isinstance(space := env.observation_space, spaces.Box):
             try:  # so that a network of the wrong size fails here and not in an episode
@@ -185,8 +201,8 @@ def scripted(
 ) -> PolicyFile:
     """Return a policy written in Python: `factory(env, **kwargs)` gives a callable observation -> action.
 
-    Its sha256 covers its module, what this imports from its own folder or package, and every file that an argument
-    names, from the working directory or from the module's folder.
+    Its sha256 covers its module, what this imports from its own folder or package, and every file, or folder with
+    all in it, that an argument names, from the working directory or from the module's folder.
 
     Args:
         factory: a function or class of a Python file, or "module:name" or "file.py:name".

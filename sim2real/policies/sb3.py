@@ -20,6 +20,7 @@ class Sb3Policy:
         family = "ppo" if family == "common" else family
         algorithm = getattr(importlib.import_module(f"stable_baselines3.{family}"), family.upper())
         self._model = algorithm.load(io.BytesIO(data), device="cpu")
+        self.spaces = self._model.observation_space, self._model.action_space
 
     def __call__(self, observation: Any) -> Any:
         """Return the action for one observation."""

@@ -29,6 +29,7 @@ class Challenges:
     hazard_perturbed: Estimate
     interventions: Estimate | None
     kept: Estimate | None
+    change: Difference | None  # from nominal, where a share of it means nothing
     worst: Estimate | None
     conditions: int
     declared: bool  # whether the policy says what it was trained on
@@ -68,6 +69,7 @@ def challenges(table: Table, policy: str, held: Sequence[tuple[str, str]]) -> Ch
     hazard, metric = _hazard(table)
     shielded = table.occurs("interventions", policy)
     tested = (NOMINAL, *table.perturbed)
+    kept = _kept(table, policy, labels) if labels else None
     return Challenges(
         policy=policy,
         steps=tuple(steps for steps in _steps(table, policy) if steps),
@@ -77,7 +79,8 @@ def challenges(table: Table, policy: str, held: Sequence[tuple[str, str]]) -> Ch
         hazard_nominal=_hazard_estimate(table, policy, (NOMINAL,), metric),
         hazard_perturbed=_hazard_estimate(table, policy, table.perturbed or (NOMINAL,), metric),
         interventions=_hazard_estimate(table, policy, tested, "interventions") if shielded else None,
-        kept=_kept(table, policy, labels) if labels else None,
+        kept=kept,
+        change=_change(table, policy, labels) if kept and not (kept.n_episodes or kept.lost) else None,
         worst=_worst(table, policy, labels) if labels else None,
         conditions=len(labels),
         declared=declared(table, policy),
@@ -152,6 +155,12 @@ def _kept(table: Table, policy: str, labels: tuple[str, ...]) -> Estimate:
         return retention(stacked, table.values(policy, NOMINAL, lost_as=opposite), rate=rate)
 
     return table.whatever_lost(found, [(policy, label) for label in (NOMINAL, *labels)])
+
+
+def _change(table: Table, policy: str, labels: tuple[str, ...]) -> Difference:
+    """Estimate by how much the mean over conditions differs from nominal."""
+    sides = (labels, (NOMINAL,) * len(labels))
+    return paired(*(Side(table=table, policy=policy, conditions=some) for some in sides))
 
 
 def _worst(table: Table, policy: str, labels: tuple[str, ...]) -> Estimate:

@@ -101,6 +101,11 @@ def gates_of(
         reason = "every episode is bit-identical to its nominal one: the perturbation did not act"
         gates.append(Gate(kind="no effect", policy=policy, condition=label, reason=reason))
     for policy, label in kinds:
+        if (policy, label) not in unmoved and (parts := table.inert_parts(policy, label)):
+            named = " and ".join(f"'{part}'" for part in parts)
+            reason = f"{named} changed no value in any episode, so the figure is of its other parts"
+            gates.append(Gate(kind="inert part", policy=policy, condition=label, reason=reason))
+    for policy, label in kinds:
         if not table.repeats(policy, [label]):
             reason = "its episodes do not repeat, so it cannot be told whether a perturbation acted"
             gates.append(Gate(kind="not repeatable", policy=policy, condition=label, reason=reason))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim2real.perturb import HeldOutKind
+from sim2real.report.curves import enough
 from sim2real.report.gates import declared
 from sim2real.report.paired import Side, paired
 from sim2real.report.table import Table
@@ -61,7 +62,8 @@ class Square:
     condition: str
     kind: HeldOutKind
     estimate: Estimate
-    kept: float  # share of the nominal mean, at least; NaN where that is not positive
+    kept: float  # share of the nominal mean, at least; NaN where one of the two is negative or nominal is 0
+    holds: bool  # whether it is `enough`
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,7 +162,8 @@ def squares(table: Table, policies: Sequence[str], kinds: Mapping[Pair, HeldOutK
                     condition=label,
                     kind=kinds[policy, label],
                     estimate=estimate,
-                    kept=estimate.at_least / nominal if nominal > 0 else np.nan,
+                    kept=estimate.at_least / nominal if nominal > 0 and estimate.at_least >= 0 else np.nan,
+                    holds=estimate.at_least >= enough(nominal),
                 )
             )
     return tuple(found)

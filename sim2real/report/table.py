@@ -21,7 +21,7 @@ from sim2real.stats import (
     whatever_lost,
 )
 from sim2real.study.rehearsal import touches
-from sim2real.study.rollout import UNTOLD
+from sim2real.study.rollout import INERT, UNTOLD
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import Store
 from sim2real.study.study import NOMINAL, Study
@@ -38,6 +38,7 @@ Place = tuple[str, str, int, int]
 
 OUTCOMES = ("success", "return", "length", "duration_s", "cost", "violations", "interventions")
 COUNTS = {"cost", "violations", "interventions"}  # zero where nothing counts
+OUTSIDE = ("outside_share", "outside_by")  # of actions, likewise
 TEXTS = ("status", "error", "termination")
 UNBOUNDED = (-math.inf, math.inf)
 _HEX = "S32"  # of keys and digests
@@ -137,7 +138,10 @@ class Table:
 
     def _named(self) -> tuple[str, ...]:
         """Return the metrics there are; of what is counted, that of which there is any."""
-        own = sorted(self._columns.keys() - set(OUTCOMES))
+        idle = {name for name in OUTSIDE if not self.occurs(name)} - {self.study.metric}
+        own = sorted(
+            name for name in self._columns.keys() - set(OUTCOMES) - idle if not name.startswith(INERT)
+        )
         asked = (set(OUTCOMES) - COUNTS) | {self.study.metric}
         outcomes = [
             name for name in OUTCOMES if name in self._columns and (name in asked or self.occurs(name))
@@ -374,6 +378,17 @@ class Table:
         here, there = self.digests(policy, condition), self.digests(policy, NOMINAL)
         both = (here != b"") & (there != b"")
         return bool(not both.any() or (here != there)[both].any())
+
+    def inert_parts(self, policy: str, condition: str) -> list[str]:
+        """Return the parts of a condition that changed no value in any of its episodes, by their labels."""
+        played = np.isfinite(self.values(policy, condition, "return"))
+        return [
+            name.removeprefix(INERT)
+            for name, column in sorted(self._columns.items())
+            if name.startswith(INERT)
+            and played.any()
+            and np.isfinite(self._cell(column, policy, condition))[played].all()
+        ]
 
     def ended_early(self, policy: str, condition: str, lost_as: float = math.nan) -> Array:
         """Return 1 where an episode ended before its time without success, 0 where not, (runs, episodes).

@@ -5,8 +5,11 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from sim2real.perturb import Item
 from sim2real.report.advice import Advice
+from sim2real.report.costs import Challenges
 from sim2real.report.curves import KEPT, Reach
 from sim2real.report.figures import Figures
 from sim2real.report.heldout import Comparison
@@ -14,6 +17,7 @@ from sim2real.report.severity import Family
 from sim2real.report.table import Table
 from sim2real.report.thresholds import Threshold
 from sim2real.report.worst import Point, Search
+from sim2real.safety import ActionLimits
 from sim2real.stats import Difference, Estimate, Lost
 from sim2real.study.seeds import episode_seed
 from sim2real.study.study import Study
@@ -172,7 +176,7 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
     """Say what breaks a policy first, which condition is worst, and what it keeps on the whole."""
     metric = plain(metric)
     nominal = next(one.nominal for one in figures.competence if one.policy == policy)
-    share = f"{100 * KEPT:.0f} % of its nominal {metric}"
+    share = f"{_margin(nominal.at_most)} {metric}"
     sentences = [f"In the nominal world its {metric} is {whole(nominal, rate)}."]
     if first := figures.first_to_break(policy):
         curve, line, side, broken = first
@@ -204,17 +208,37 @@ def answer(figures: Figures, policy: str, metric: str, rate: bool) -> list[str]:
         )
     for mine in figures.challenges:
         if mine.policy == policy and mine.kept and (mine.kept.n_episodes or mine.kept.lost):
-            what = "held-out" if mine.declared else "perturbed"
-            where = (
-                f"all {mine.conditions} {what} conditions"
-                if mine.conditions > 1
-                else f"the one {what} condition"
-            )
+            where = _where(mine)
             kept = f"keeps {point(mine.kept, True)} {between(mine.kept, True)} of its nominal {metric}"
             if math.isnan(mine.kept.low):
                 kept = f"keeps an {UNKNOWN} part of its nominal {metric}"
             sentences.append(f"Over {where} it {kept}{lost(mine.kept, True)}.")
+        elif mine.policy == policy and mine.change:
+            sentences.append(
+                f"Over {_where(mine)} its {metric} changes by {change(mine.change, rate)}; "
+                f"a {metric} that falls below 0 has no share that could be kept."
+            )
     return sentences
+
+
+def _where(mine: Challenges) -> str:
+    what = "held-out" if mine.declared else "perturbed"
+    return f"all {mine.conditions} {what} conditions" if mine.conditions > 1 else f"the one {what} condition"
+
+
+def margin(figures: Figures) -> str:
+    """Say what counts as holding, for all policies."""
+    levels = [one.nominal.at_most for one in figures.competence if one.passed]
+    if all(level > 0 for level in levels):
+        return f"{100 * KEPT:.0f} % of nominal"
+    return f"nominal less {100 * (1 - KEPT):.0f} % of its size"
+
+
+def _margin(nominal: float) -> str:
+    """Say what counts as holding of a policy, before the name of the metric: of a negative one there are no shares."""
+    if nominal > 0:
+        return f"{100 * KEPT:.0f} % of its nominal"
+    return f"all but {100 * (1 - KEPT):.0f} % of the size of its nominal"
 
 
 def advise(one: Advice) -> str:
@@ -396,8 +420,31 @@ def apart(figures: Figures, policy: str) -> list[str]:
     return [
         one.condition
         for one in figures.squares
-        if one.policy == policy and one.kept < KEPT and one.condition not in drawn
+        if one.policy == policy and not one.holds and one.condition not in drawn
     ]
+
+
+def outside(table: Table) -> list[str]:
+    """Say of each policy how often, and by how much at most, its actions lie outside the action space."""
+    told = []
+    for policy, runs in table.study.policies.items():
+        share, most, length = (
+            np.stack([table.values(policy, label, name) for label in table.study.conditions])
+            for name in ("outside_share", "outside_by", "length")
+        )
+        if not np.nansum(share):
+            continue
+        steps = np.nansum(share * length) / np.nansum(np.where(np.isnan(share), np.nan, length))
+        clipped = all(any(isinstance(one, ActionLimits) for one in run.shields) for run in runs)
+        then = (
+            "They were clipped." if clipped else "The environment got them as they are; clipped() clips them."
+        )
+        shown, by = number(max(float(steps), 0.01), True), number(float(np.nanmax(most)))
+        few = "less than " if steps < 0.01 else ""
+        told.append(
+            f"{policy} acts outside the action space in {few}{shown} of its steps, by {by} at most. {then}"
+        )
+    return told
 
 
 def setting(study: Study, meta: Mapping[str, Any]) -> str:

@@ -36,10 +36,11 @@ from sim2real.safety.modes import (
 )
 from sim2real.safety.programme import BarrierProgramme
 from sim2real.safety.recovery import Recovery
-from sim2real.safety.shields import Guard, RateLimit, Shield
+from sim2real.safety.shields import ActionLimits, Guard, RateLimit, Shield
 from sim2real.safety.step import Step
 
 __all__ = [
+    "ActionLimits",
     "BarrierProgramme",
     "Charge",
     "Constraint",

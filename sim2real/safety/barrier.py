@@ -46,9 +46,13 @@ class Joints:
     def __init__(self, env: Any, name: str) -> None:
         bare = env.unwrapped
         terms = getattr(bare, "observation_terms", {})
-        if not hasattr(bare, "sim") or not {"joint_position", "joint_velocity"} <= set(terms):
+        if not hasattr(getattr(bare, "sim", None), "engine") or not {
+            "joint_position",
+            "joint_velocity",
+        } <= set(terms):
             raise Sim2RealError(
-                f"The shield '{name}' needs an environment of this package, with joints to read."
+                f"The shield '{name}' needs an environment of this package, with joints to read: elsewhere, fit a "
+                "LearnedLayer to a constraint, or limit actions with a RateLimit."
             )
         if env.observation_space.shape != bare.observation_space.shape:
             raise Sim2RealError(f"The shield '{name}' must be inside the wrapper that reshapes observations.")

@@ -1,36 +1,48 @@
 """Constraints by name, each one sentence: functions that return `Constraint` values."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from sim2real.errors import Sim2RealError
-from sim2real.safety.constraint import Constraint
+from sim2real.safety.constraint import Constraint, number
 from sim2real.safety.quantities import QUANTITIES
 
 Point = Sequence[float]
+Rated = float | Mapping[str, float] | None
 
 
-def joint_position(margin_rad: float = 0.05) -> Constraint:
-    """Every joint stays this far from its stops; the value is how far the worst one is past a stop (rad).
+def joint_position(margin_rad: float = 0.05, *, joints: Sequence[str] | None = None) -> Constraint:
+    """Every joint, or each one named, stays this far from its stops; the value is how far the worst is past one (rad).
 
     >>> joint_position().label
     'joint_position at least 0.05 rad'
     """
-    return _made("joint_position", -margin_rad, scale=0.1)
+    return _made("joint_position", -margin_rad, scale=0.1, **_given(joints=joints))
 
 
-def joint_velocity(limit: float = 1.0) -> Constraint:
-    """No joint is faster than this fraction of its rated speed."""
-    return _made("joint_velocity", limit, scale=0.1)
+def joint_velocity(limit: float = 1.0, *, rated: Rated = None) -> Constraint:
+    """No joint is faster than this fraction of its rated speed.
+
+    Args:
+        limit: the fraction.
+        rated: speed in rad/s (m/s of a slide) of all joints, or by joint of those that count; None for what the robot's
+            description says.
+    """
+    return _made("joint_velocity", limit, scale=0.1, **_given(rated=_rated("joint_velocity", rated)))
 
 
-def torque(limit: float = 0.9) -> Constraint:
+def torque(limit: float = 0.9, *, rated: Rated = None) -> Constraint:
     """No joint's torque, at the end of the step, is above this fraction of its effort limit.
 
     The motors saturate at the whole of it, so a limit of 1 is one that nothing violates.
+
+    Args:
+        limit: the fraction.
+        rated: effort limit in N m (N of a slide) of all joints, or by joint of those that count; None for what the
+            robot's description says.
     """
-    return _made("torque", limit, scale=0.1)
+    return _made("torque", limit, scale=0.1, **_given(rated=_rated("torque", rated)))
 
 
 def power(limit_w: float) -> Constraint:
@@ -59,21 +71,21 @@ def base_height(least_m: float) -> Constraint:
     return _made("base_height", -least_m, scale=0.1)
 
 
-def foot_slip(limit_m_s: float) -> Constraint:
-    """No foot that bears load moves over the ground faster than this, at its centre of mass."""
-    return _made("foot_slip", limit_m_s)
+def foot_slip(limit_m_s: float, *, links: Sequence[str] | None = None) -> Constraint:
+    """No foot, or link named, that bears load moves over the ground faster than this, at its centre of mass."""
+    return _made("foot_slip", limit_m_s, **_given(links=links))
 
 
-def foot_impact(limit_n: float) -> Constraint:
-    """The ground presses on no foot harder than this, in the last physics tick of the step."""
-    return _made("foot_impact", limit_n)
+def foot_impact(limit_n: float, *, links: Sequence[str] | None = None) -> Constraint:
+    """The ground presses on no foot, or link named, harder than this, in the last physics tick of the step."""
+    return _made("foot_impact", limit_n, **_given(links=links))
 
 
 def self_collision(limit_n: float = 0.0) -> Constraint:
     """The links of the robot do not press on each other harder than this in sum.
 
-    It takes an environment whose engine simulates these contacts (``sim.engine.self_collision``) and tells them
-    (``sim.engine.contacts()``).
+    It takes an engine that simulates these contacts (``sim.engine.self_collision``) and tells them
+    (``sim.engine.contacts()``); a MuJoCo model in somebody else's environment does both, PyBullet does not tell.
     """
     return _made("self_collision", limit_n, scale=100.0)
 
@@ -156,6 +168,28 @@ def _made(quantity: str, limit: float, scale: float | None = None, **arguments: 
         arguments=tuple(arguments.items()),
     )
     return replace(made, scale=_scale(made.limit) if scale is None else scale)
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    """Return the arguments that are not None: what is left out stays out of the records."""
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _rated(name: str, rated: Rated) -> Any:
+    """Return ratings as a number or sorted pairs.
+
+    Raises:
+        Sim2RealError: unless all are positive numbers.
+    """
+    if rated is None:
+        return None
+    pairs = sorted(rated.items()) if isinstance(rated, Mapping) else [("", rated)]
+    found = [(joint, number(value, f"{name}: rated")) for joint, value in pairs]
+    if not found or min(value for _, value in found) <= 0.0:
+        raise Sim2RealError(
+            f"{name}: rated is a positive number, or one for each joint named, not {rated!r}."
+        )
+    return found if isinstance(rated, Mapping) else found[0][1]
 
 
 def _scale(limit: float) -> float:

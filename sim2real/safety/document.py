@@ -11,13 +11,22 @@ from sim2real.safety.learned import LearnedLayer
 from sim2real.safety.modes import Lagrangian, Penalise, PidLagrangian, Record, Saute, Stochastic, Terminate
 from sim2real.safety.programme import BarrierProgramme
 from sim2real.safety.recovery import Recovery
-from sim2real.safety.shields import RateLimit
+from sim2real.safety.shields import ActionLimits, RateLimit
 
 KINDS: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Constraint, Record, Penalise, Lagrangian, PidLagrangian, Terminate, Stochastic, Saute),
-        *(JointBarrier, TorqueClamp, SoftLimits, RateLimit, BarrierProgramme, LearnedLayer, Recovery),
+        *(
+            JointBarrier,
+            TorqueClamp,
+            SoftLimits,
+            RateLimit,
+            ActionLimits,
+            BarrierProgramme,
+            LearnedLayer,
+            Recovery,
+        ),
     )
 }
 """Every frozen value of safety that can be written down."""

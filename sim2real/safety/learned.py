@@ -123,12 +123,14 @@ class LearnedLayer:
                 f"The shield '{self.name}' is fitted to {wanted[0]} observations and {wanted[1]} actions; this "
                 f"environment has {found[0]} and {found[1]}."
             )
-        return _Layer(self, env.unwrapped, space)
+        return _Layer(self, env, space)
 
 
 class _Layer:
-    def __init__(self, shield: LearnedLayer, bare: Any, space: Any) -> None:
-        self._reader = Reader(bare, getattr(bare, "control_period_s", None))
+    def __init__(self, shield: LearnedLayer, env: Any, space: Any) -> None:
+        bare = env.unwrapped
+        view = getattr(env, "view", None)
+        self._reader = Reader(bare, getattr(bare, "control_period_s", None), view=view)
         self._measure = shield.constraint.bind(self._reader)
         self._limit = shield.constraint.limit - shield.margin
         self._centre, self._spread = np.array(shield.centre), np.array(shield.spread)

@@ -6,7 +6,8 @@ between two steps of an engine, a dozen of them is quicker.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from operator import mul, sub
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from sim2real.errors import Sim2RealError, nearest
 from sim2real.safety.step import Array, Simulated, Step, Vector
 
 Measure = Callable[[Step], float]
+Rated = float | tuple[tuple[str, float], ...] | None
 
 TOUCH_N = 1.0
 """Normal force from which on a link counts as touching the ground; the Walk task has the same."""
@@ -28,6 +30,7 @@ class Reader:
         env: the bare environment.
         period_s: time between steps, None where it is unknown.
         unknown: why it is, and what would help.
+        view: returns what can be seen of a simulation where ``env.sim`` is none of this package.
 
     Attributes:
         timed: whether anybody asked for the time between steps.
@@ -36,8 +39,14 @@ class Reader:
         work_j: absolute mechanical work of the joints in this step; after ``need``.
     """
 
-    def __init__(self, env: Any, period_s: float | None, unknown: str = "give period_s.") -> None:
-        self.env, self._period_s, self._unknown = env, period_s, unknown
+    def __init__(
+        self,
+        env: Any,
+        period_s: float | None,
+        unknown: str = "give period_s.",
+        view: Callable[[], Any] | None = None,
+    ) -> None:
+        self.env, self._period_s, self._unknown, self._view = env, period_s, unknown, view
         self.timed = False
         self._reads: list[Callable[[Step], None]] = []
         self._links: list[int] = []
@@ -50,6 +59,8 @@ class Reader:
         """Start an episode."""
         self._action: list[float] = []
         self._energy_j = 0.0
+        if "_simulation" in self.__dict__ and hasattr(self._simulation, "begin"):
+            self._simulation.begin()
 
     def look(self, step: Step) -> None:
         """Read what is needed of a step."""
@@ -76,11 +87,21 @@ class Reader:
             found = getattr(found, name)
         return found
 
+    @cached_property
+    def _simulation(self) -> Any:
+        if self._view is None or hasattr(getattr(self.env, "sim", None), "engine"):
+            return self.has("sim")
+        found = self._view()
+        self.need(found.look)
+        return found
+
     def sim(self, *names: str) -> Simulated:
         """Return the simulation, which must have these attributes."""
+        sim: Simulated = self._simulation
         for name in names:
-            self.has(f"sim.{name}")
-        sim: Simulated = self.env.sim
+            if not hasattr(sim, name):
+                absent = f"env.unwrapped.sim.{name}, which this environment does not have."
+                raise Sim2RealError(f"needs {getattr(sim, 'lacks', {}).get(name, absent)}")
         return sim
 
     @property
@@ -98,25 +119,59 @@ class Reader:
             raise Sim2RealError(f"knows no link '{name}'.{nearest(name, known)}")
         return known[name]
 
-    def rated(self, field: str) -> Array:
-        """Return what the description says of every joint (n,), whatever a perturbation makes of it."""
-        sim = self.sim("robot", "joint_names")
-        return np.array(
-            [getattr(sim.robot.joints[name], field) for name in sim.joint_names], dtype=np.float64
-        )
+    def joints(self, names: Iterable[str] | None) -> Callable[[Array], list[float]]:
+        """Return what picks joints by name, or the robot's, from values of all (n,)."""
+        places = self._places(names)
+        if places == list(range(len(self._simulation.joint_names))):
+            return lambda values: values.tolist()  # type: ignore[no-any-return]
+        return lambda values: values[places].tolist()  # type: ignore[no-any-return]
+
+    def _places(self, names: Iterable[str] | None) -> list[int]:
+        sim = self.sim("joint_names")
+        names = getattr(sim, "own_joints", sim.joint_names) if names is None else names
+        for name in names:
+            if name not in sim.joint_names:
+                raise Sim2RealError(f"knows no joint '{name}'.{nearest(name, sim.joint_names)}")
+        return [sim.joint_names.index(name) for name in names]
+
+    def rated(self, field: str, given: Rated = None) -> tuple[Callable[[Array], list[float]], list[float]]:
+        """Return what picks joints, and 1 / what each is rated for: as given, or as the description says.
+
+        A perturbation does not change it. A number given is for all joints of the robot, pairs name those that count.
+
+        Raises:
+            Sim2RealError: if that is not known of a joint.
+        """
+        sim = self.sim("joint_names")
+        pairs = dict(given) if isinstance(given, tuple) else None
+        places = self._places(pairs)
+        names = [sim.joint_names[place] for place in places]
+        if pairs is not None:
+            values = [pairs[name] for name in names]
+        elif given is not None:
+            values = [given] * len(names)  # type: ignore[list-item]
+        else:
+            self.sim("robot")
+            values = [getattr(sim.robot.joints[name], field) for name in names]
+        for name, value in zip(names, values, strict=True):
+            if not value > 0.0:
+                why = getattr(sim, "lacks", {}).get(field, "its description does not")
+                what = "speed" if field == "velocity_rad_s" else "torque"
+                raise Sim2RealError(f"needs the rated {what} of the joint '{name}', and {why}: give rated=…")
+        return self.joints(names), (1.0 / np.array(values, dtype=np.float64)).tolist()
 
     # ---- what is read once per step -----------------------------------------------------------------------------
 
     def read_ground(self, step: Step) -> None:
         """Sum up the contacts with the ground."""
         force_n: dict[int, float] = {}
-        for link, normal_n in self.env.sim.ground_contacts:
+        for link, normal_n in self._simulation.ground_contacts:
             force_n[link] = force_n.get(link, 0.0) + normal_n
         self.ground_force_n = force_n
 
     def read_links(self, step: Step) -> None:
         """Read the state of all links that are asked for."""
-        self._states = self.env.sim.engine.link_states(self._links)
+        self._states = self._simulation.engine.link_states(self._links)
 
     def read_action(self, step: Step) -> None:
         """Compare the action with the last; in the first step there is none."""
@@ -126,7 +181,7 @@ class Reader:
 
     def read_energy(self, step: Step) -> None:
         """Take the difference of the energy counter."""
-        energy_j = self.env.sim.energy_j
+        energy_j = self._simulation.energy_j
         self.work_j = energy_j - self._energy_j
         self._energy_j = energy_j
 
@@ -146,26 +201,29 @@ class Reader:
 # ---- joints -----------------------------------------------------------------------------------------------------
 
 
-def _past_the_stops(reader: Reader) -> Measure:
+def _past_the_stops(reader: Reader, joints: Sequence[str] | None = None) -> Measure:
     sim = reader.sim("joint_position_rad", "lower_rad", "upper_rad")
-    lower, upper = sim.lower_rad.tolist(), sim.upper_rad.tolist()
+    pick = reader.joints(joints)
+    lower, upper = pick(sim.lower_rad), pick(sim.upper_rad)
+    if all(map(math.isinf, (*lower, *upper))):
+        raise Sim2RealError("needs joints with stops, and these have none.")
 
     def measure(step: Step) -> float:
-        position = sim.joint_position_rad.tolist()
+        position = pick(sim.joint_position_rad)
         past: float = max(max(map(sub, position, upper)), max(map(sub, lower, position)))
         return past
 
     return measure
 
 
-def _velocity(reader: Reader) -> Measure:
-    sim, per_rated = reader.sim("joint_velocity_rad_s"), (1.0 / reader.rated("velocity_rad_s")).tolist()
-    return lambda step: max(map(abs, map(mul, sim.joint_velocity_rad_s.tolist(), per_rated)))
+def _velocity(reader: Reader, rated: Rated = None) -> Measure:
+    sim, (pick, per_rated) = reader.sim("joint_velocity_rad_s"), reader.rated("velocity_rad_s", rated)
+    return lambda step: max(map(abs, map(mul, pick(sim.joint_velocity_rad_s), per_rated)))
 
 
-def _torque(reader: Reader) -> Measure:
-    sim, per_rated = reader.sim("torque_nm"), (1.0 / reader.rated("effort_nm")).tolist()
-    return lambda step: max(map(abs, map(mul, sim.torque_nm.tolist(), per_rated)))
+def _torque(reader: Reader, rated: Rated = None) -> Measure:
+    sim, (pick, per_rated) = reader.sim("torque_nm"), reader.rated("effort_nm", rated)
+    return lambda step: max(map(abs, map(mul, pick(sim.torque_nm), per_rated)))
 
 
 def _power(reader: Reader) -> Measure:
@@ -194,14 +252,24 @@ def _depth(reader: Reader) -> Measure:
     return lambda step: -sim.clearance_m
 
 
-def _foot_slip(reader: Reader) -> Measure:
-    sim = reader.sim("ground_contacts", "feet", "foot_states")
-    feet = tuple(sim.feet)
+def _feet(reader: Reader, links: Sequence[str] | None) -> tuple[int, ...]:
+    reader.sim("ground_contacts")
     reader.need(reader.read_ground)
+    return tuple(reader.sim("feet").feet if links is None else map(reader.link, links))
+
+
+def _foot_slip(reader: Reader, links: Sequence[str] | None = None) -> Measure:
+    feet = _feet(reader, links)
+    if links is None:
+        sim = reader.sim("foot_states")
+        states: Callable[[], Sequence[tuple[Vector, Any, Vector]]] = lambda: sim.foot_states  # noqa: E731
+    else:
+        each = [reader.state_of(foot) for foot in feet]
+        states = lambda: [state() for state in each]  # noqa: E731
 
     def measure(step: Step) -> float:
         force_n, fastest = reader.ground_force_n, 0.0
-        for foot, (_, _, (vx, vy, _)) in zip(feet, sim.foot_states, strict=True):
+        for foot, (_, _, (vx, vy, _)) in zip(feet, states(), strict=True):
             if force_n.get(foot, 0.0) > TOUCH_N:
                 fastest = max(fastest, math.hypot(vx, vy))
         return fastest
@@ -209,17 +277,17 @@ def _foot_slip(reader: Reader) -> Measure:
     return measure
 
 
-def _foot_force(reader: Reader) -> Measure:
-    feet = tuple(reader.sim("ground_contacts", "feet").feet)
-    reader.need(reader.read_ground)
+def _foot_force(reader: Reader, links: Sequence[str] | None = None) -> Measure:
+    feet = _feet(reader, links)
     nothing = [0.0] * len(feet)
     return lambda step: max(map(reader.ground_force_n.get, feet, nothing))
 
 
 def _ground_force(reader: Reader, links: Sequence[str] | None) -> Measure:
-    sim = reader.sim("ground_contacts", "feet", "link_index")
+    sim = reader.sim("ground_contacts")
     reader.need(reader.read_ground)
     if links is None:
+        sim = reader.sim("feet", "link_index")
         forbidden = frozenset(sim.link_index.values()) - frozenset(sim.feet)
     else:
         forbidden = frozenset(map(reader.link, links))
@@ -232,12 +300,16 @@ def _ground_force(reader: Reader, links: Sequence[str] | None) -> Measure:
 
 def _self_force(reader: Reader) -> Measure:
     # An engine that lets links pass through each other would report none, which is not the same as none.
-    if not reader.has("sim.engine.self_collision"):
+    engine = reader.sim("engine").engine
+    for name in ("self_collision", "contacts"):
+        if not hasattr(engine, name):
+            absent = f"env.unwrapped.sim.engine.{name}, which this environment does not have."
+            raise Sim2RealError(f"needs {getattr(engine, 'lacks', {}).get(name, absent)}")
+    if not engine.self_collision:
         raise Sim2RealError(
             "needs an engine that simulates self-collision; links pass through each other here."
         )
-    contacts = reader.has("sim.engine.contacts")
-    return lambda step: sum([normal_n for _, other, normal_n in contacts() if other >= 0], 0.0)
+    return lambda step: sum([normal_n for _, other, normal_n in engine.contacts() if other >= 0], 0.0)
 
 
 # ---- hands and objects ----------------------------------------------------------------------------------------------
@@ -293,4 +365,4 @@ QUANTITIES: dict[str, Quantity] = {
     "grip_force": Quantity(_grip, "N"),
     "object_drop": Quantity(_object_depth, "m", negative=True),
 }
-"""Every quantity of a robot of ours by its name; any other is a function of (observation, action, info)."""
+"""Every quantity of a robot by its name; any other is a function of (observation, action, info)."""

@@ -94,6 +94,35 @@ class _RateLimited:
         return safe
 
 
+@dataclass(frozen=True, kw_only=True)
+class ActionLimits:
+    """No action leaves the environment's action space: each component is clipped to the bounds that it has there.
+
+    It does what an environment may or may not do by itself, and counts it.
+    """
+
+    name: ClassVar[str] = "action_limits"
+
+    def bind(self, env: Any) -> "_Limited":
+        """Return the limiter for an environment whose actions are a box, bounded on any side."""
+        space = box(env, self.name)
+        return _Limited(space.low, space.high)
+
+
+class _Limited:
+    infeasible = False
+
+    def __init__(self, low: Array, high: Array) -> None:
+        self._low, self._high = low, high
+
+    def reset(self) -> None:
+        """Forget nothing: there is no state."""
+
+    def __call__(self, step: Step) -> Array:
+        safe: Array = np.minimum(np.maximum(step.action, self._low), self._high)
+        return safe
+
+
 def check(shield: Any, *, zero: bool = False, **highs: float) -> None:
     """Check that fields of a shield are numbers above 0, or 0 where allowed, and at most what is given; keep floats.
 

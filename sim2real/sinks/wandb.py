@@ -240,6 +240,8 @@ def _robust(numbers: Figures, policy: str) -> Iterator[tuple[str, Any]]:
     for one in numbers.challenges:
         if one.policy == policy:
             yield from (_spread_out("kept", one.kept) | _spread_out("worst_quarter", one.worst)).items()
+            if one.change:
+                yield from _spread_out("change", one.change.estimate).items()
             if worst := numbers.worst(policy):
                 yield from _spread_out("worst", worst.estimate).items()
                 yield "worst_condition", worst.condition

@@ -342,7 +342,8 @@ def episodes_to_test(comparisons: int = 1, level: float = 0.95) -> int:
 def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, level: float = 0.95) -> Estimate:
     """Estimate the mean metric over conditions as a fraction of the nominal one, by the delta method.
 
-    NaN where nothing was measured, or where the nominal mean is not positive: a fraction of it means nothing.
+    NaN where nothing was measured, or where one of the two means is negative or the nominal one 0: a metric that
+    falls below 0 has no natural zero, and a fraction of it means nothing.
 
     Args:
         values: metric (runs, conditions, episodes), NaN where missing.
@@ -354,7 +355,7 @@ def retention(values: ArrayLike, nominal: ArrayLike, *, rate: bool = False, leve
     kept = mean(conditions, axis=1)
     both = np.isfinite(kept) & np.isfinite(base)
     middle = float(base[both].mean()) if both.any() else 0.0
-    if middle <= 0:
+    if middle <= 0 or kept[both].mean() < 0:
         return nothing(level)
     ratio = float(kept[both].mean()) / middle
     influence = table_of(np.where(both, (kept - ratio * base) / middle, np.nan))

@@ -18,6 +18,7 @@ from sim2real.study.rollout import Bench, Env, make, one_line
 from sim2real.study.seeds import canonical
 from sim2real.study.study import NOMINAL, Study
 from sim2real.study.trial import Trial
+from sim2real.wrappers.checked import checked
 from sim2real.wrappers.parameters import own_parameters
 from sim2real.wrappers.period import period_of
 from sim2real.wrappers.perturbed import layers
@@ -88,7 +89,7 @@ def _try(trial: Trial) -> None:
     """Make the bare environment of a trial and begin an episode: what goes wrong there is its own fault."""
     env = make(trial, **trial.made_with)
     try:
-        env.reset(seed=trial.seed)
+        checked(env).reset(seed=trial.seed)
     except Exception as error:
         *_, last = traceback.extract_tb(error.__traceback__)
         raise Sim2RealError(

@@ -1,6 +1,7 @@
 """How trials run in another process: sent, timed, caught; and the executors that take nothing but Python."""
 
 import faulthandler
+import importlib
 import multiprocessing
 import os
 import pickle
@@ -12,9 +13,12 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
+
+import gymnasium as gym
+from gymnasium.envs.registration import parse_env_id
 
 from sim2real.errors import Sim2RealError
 from sim2real.study.load import load_module, loaded_in
@@ -22,6 +26,8 @@ from sim2real.study.rollout import Bench, Row
 from sim2real.study.trial import Trial
 
 T = TypeVar("T")
+
+_UNSENDABLE = (pickle.PicklingError, AttributeError, TypeError)
 
 ONE_THREAD_EACH: dict[str, str | None] = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
@@ -42,22 +48,65 @@ def send(executor: Executor, function: Callable[..., T], value: Any, *args: Any)
     """
     try:
         payload = pickle.dumps(value)
-    except (pickle.PicklingError, AttributeError, TypeError) as error:
+    except _UNSENDABLE as error:
         raise Sim2RealError(f"The study cannot be sent to a worker process: {error}.") from error
-    return executor.submit(_receive, function, payload, loaded_in(payload), *args)
+    known = _registrations(value)
+    files = loaded_in(b"".join([payload, *known]))
+    return executor.submit(_receive, function, payload, files, known, sys.path, *args)
 
 
 def _receive(
-    function: Callable[..., T], payload: bytes, files: Mapping[str, str], *args: Any
+    function: Callable[..., T],
+    payload: bytes,
+    files: Mapping[str, str],
+    known: Sequence[bytes],
+    places: Sequence[str],
+    *args: Any,
 ) -> T | Exception:
     def call() -> T:
         with _loading:
+            sys.path += [place for place in places if place not in sys.path]
             for name, path in files.items():
                 if name not in sys.modules:
                     load_module(path)
-        return function(pickle.loads(payload), *args)
+            for registration in known:
+                _register(registration)
+        try:
+            sent = pickle.loads(payload)
+        except (AttributeError, ImportError) as error:
+            raise Sim2RealError(
+                f"A worker process does not find what the study is made of: {error}."
+            ) from error
+        return function(sent, *args)
 
     return caught(call)
+
+
+def _registrations(value: Any) -> list[bytes]:
+    """Return how the environments of a study or of trials are registered here: their ids and pickled specs.
+
+    A spec that cannot be pickled stands by the name of the module that made it, whose file may register it again.
+    """
+    ids = {one.env for one in (value if isinstance(value, Sequence) else [value]) if hasattr(one, "env")}
+    names = {parse_env_id(id)[:2] for id in ids if ":" not in id}  # a module in an id registers it by itself
+    found = []
+    for spec in [spec for spec in gym.registry.values() if (spec.namespace, spec.name) in names]:
+        try:
+            found.append(pickle.dumps(spec))
+        except _UNSENDABLE:
+            found.append(pickle.dumps(getattr(spec.entry_point, "__module__", "")))
+    return found
+
+
+def _register(registration: bytes) -> None:
+    """Register an environment as it is registered elsewhere, unless a module that has been imported does so."""
+    with suppress(AttributeError, ImportError):  # `make` says what is missing
+        spec = pickle.loads(registration)
+        if isinstance(spec, str):
+            return
+        if isinstance(spec.entry_point, str):
+            importlib.import_module(spec.entry_point.partition(":")[0])
+        gym.registry.setdefault(spec.id, spec)
 
 
 def caught(function: Callable[..., T], *args: Any) -> T | Exception:

@@ -26,6 +26,7 @@ from sim2real.study.files import check_unchanged
 from sim2real.study.seeds import canonical
 from sim2real.study.trial import Trial
 from sim2real.wrappers import Constrained, Perturbed, Shielded
+from sim2real.wrappers.checked import checked, finite, number
 from sim2real.wrappers.period import first_step, period_of
 from sim2real.wrappers.perturbed import layers
 
@@ -34,6 +35,12 @@ Env = gym.Env[Any, Any]
 Frames = list[NDArray[np.uint8]]
 
 FRAMES_PER_SECOND = 15
+AT_ONCE = 1000
+"""Actions that are looked at together."""
+ROUNDING = 2.0**-23
+"""Between a limit and what float32 makes of it, as a share."""
+INERT = "inert: "
+"""Before the label of a part of a condition, in the metrics of an episode in which it changed no value."""
 ENVIRONMENTS = 2  # kept at once: a simulator and the one that is held out
 SUCCESS = ("success", "is_success")
 """What an environment may call its word on an episode's success, in `info`."""
@@ -65,7 +72,7 @@ class Where(Protocol):
         """Arguments of `gymnasium.make`."""
 
 
-def make(place: Where, **extra: Any) -> Env:
+def make(place: Where, /, **extra: Any) -> Env:
     """Make the bare environment of a trial, or of whatever else says where it plays.
 
     Raises:
@@ -78,7 +85,10 @@ def make(place: Where, **extra: Any) -> Env:
             isinstance(error, gym.error.Error | ImportError | TypeError | ValueError) or graphics_hint(error)
         ):
             raise
-        raise Sim2RealError(f"Environment '{place.env}' cannot be made: {one_line(error)}") from error
+        unknown = isinstance(error, gym.error.UnregisteredEnv) and ":" not in place.env
+        hint = f" An id with the module that registers it, 'module:{place.env}', is found in every process."
+        said = one_line(error) + hint * unknown
+        raise Sim2RealError(f"Environment '{place.env}' cannot be made: {said}") from error
 
 
 def dress(
@@ -235,7 +245,8 @@ def episode(
     total = cost = 0.0
     length = violations = interventions = safe = 0
     terminated = truncated = False
-    observation, info = env.reset(seed=seed)
+    world, outside = checked(env), Outside(getattr(policy, "action_space", env.action_space))
+    observation, info = world.reset(seed=seed)
     policy.reset(seed=seed)
     drawn = info.get("parameters", {})
     digest.update(_bytes(observation))
@@ -243,16 +254,18 @@ def episode(
         if frames is not None and length % stride == 0:
             frames.append(np.asarray(env.render()))
         action = policy(observation)
+        outside.see(action)
         if length == 0:
-            outcome, period = first_step(env, action, period)
+            outcome, period = first_step(env, action, period, world.step)
         else:
-            outcome = env.step(action)
+            outcome = world.step(action)
         observation, reward, terminated, truncated, info = outcome
         reward = float(reward)
         total += reward
         length += 1
         digest.update(_bytes(action) + _bytes(observation) + _DOUBLE(reward))
-        cost += info.get("cost", 0.0)
+        if "cost" in info:
+            cost += finite(info["cost"], "cost")
         violations += info.get("violations", 0)
         interventions += info.get("intervened", False)
         safe += not info.get("violations", 0)
@@ -267,11 +280,16 @@ def episode(
         "length": length,
         "duration_s": length * period.period_s if period.period_s else None,
         "success": success(info),
-        "termination": info.get("termination", "terminated" if terminated else ""),
-        "cost": float(cost),
+        "termination": str(info.get("termination", "terminated" if terminated else "")),
+        "cost": cost,
         "violations": int(violations),
         "interventions": int(interventions),
-        "metrics": canonical({"survived": float(not terminated)} | _metrics(info, safe / length)),
+        "metrics": canonical(
+            {"survived": float(not terminated)}
+            | outside.told(length)
+            | _metrics(info, safe / length)
+            | _inert(env)
+        ),
         "parameters": canonical({name: np.asarray(value).tolist() for name, value in drawn.items()}),
         "digest": digest.hexdigest(),
     }
@@ -295,16 +313,52 @@ def success(info: Mapping[str, Any]) -> float | None:
 
 def _share(name: str, value: Any) -> float:
     """Return a number from 0 to 1, of whatever library: also one that is alone in an array."""
-    try:
-        one = (value if hasattr(value, "item") else np.asarray(value)).item()
-    except (TypeError, ValueError, RuntimeError):
-        one = None
-    if not isinstance(one, int | float) or not 0 <= one <= 1:
-        told = " ".join(repr(value).split())[:80]
-        raise Sim2RealError(
-            f"The environment's info['{name}'] must be True, False or a number from 0 to 1, not {told}."
-        )
-    return float(one)
+    with suppress(Sim2RealError):
+        if 0 <= (one := number(value, name)) <= 1:
+            return one
+    told = " ".join(repr(value).split())[:80]
+    raise Sim2RealError(
+        f"The environment's info['{name}'] must be True, False or a number from 0 to 1, not {told}."
+    )
+
+
+class Outside:
+    """Counts the actions of an episode that lie outside a box, as the policy makes them; in other spaces none can.
+
+    Args:
+        space: of the actions.
+    """
+
+    def __init__(self, space: Any) -> None:
+        self._space = space if isinstance(space, gym.spaces.Box) else None
+        self._seen: list[Any] = []
+        self._steps, self._most = 0, 0.0
+
+    def see(self, action: Any) -> None:
+        """Take note of an action, which nobody may change after."""
+        if self._space is not None:
+            self._seen.append(action)
+            if len(self._seen) == AT_ONCE:
+                self._count()
+
+    def told(self, length: int) -> dict[str, float]:
+        """Return `outside_share`, of so many steps, and `outside_by`, by how much at most in units of the action."""
+        if self._space is None:
+            return {}
+        self._count()
+        return {"outside_share": self._steps / length, "outside_by": self._most}
+
+    def _count(self) -> None:
+        """Count what was seen: all at once, as one by one takes longer than the step of a simple environment."""
+        low, high = (np.ravel(end).astype(float) for end in (self._space.low, self._space.high))  # type: ignore[union-attr]
+        made = np.array(self._seen, float).reshape(-1, low.size)
+        self._seen.clear()
+        beyond = np.maximum(low - made, made - high)
+        # A limit that float32 rounds is no limit passed.
+        past = np.where(made > high, high, low)
+        beyond[beyond <= ROUNDING * np.abs(past)] = 0.0
+        self._steps += int(beyond.any(axis=1).sum())
+        self._most = max(self._most, float(beyond.max(initial=0.0)))
 
 
 def _metrics(info: Row, safe_share: float) -> dict[str, float]:
@@ -312,7 +366,10 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
 
     `safe_share` is the share of the steps that violate no constraint, where any is watched.
     """
-    found = {name: float(value) for name, value in info.get("metrics", {}).items()}
+    told = info.get("metrics", {})
+    if not isinstance(told, Mapping):
+        raise Sim2RealError(f"The environment's info['metrics'] must be numbers by name, not {told!r}.")
+    found = {name: number(value, f"metrics['{name}']") for name, value in told.items()}
     for name, told in info.get("safety", {}).get("constraints", {}).items():
         found[f"{name}_violations"] = float(told["violations"])
         found[f"{name}_worst_excess"] = float(told["worst_excess"])
@@ -322,6 +379,12 @@ def _metrics(info: Row, safe_share: float) -> dict[str, float]:
         found["shield_change"] = float(sum(told["change"] for told in shields))
         found["shield_infeasible"] = float(sum(told["infeasible"] for told in shields))
     return found
+
+
+def _inert(env: Env) -> dict[str, float]:
+    """Return a figure for each part of the condition that changed no value in the episode that was played."""
+    parts = (label for layer in layers(env) if isinstance(layer, Perturbed) for label in layer.inert)
+    return {f"{INERT}{label}": 1.0 for label in parts}
 
 
 def one_line(error: BaseException) -> str:

@@ -16,6 +16,8 @@ from sim2real.study.trial import ParametersOf, Trial, importable
 from sim2real.wrappers.period import checked
 
 NOMINAL = "nominal"
+SHARES = ("success", "survived")
+"""Metrics from 0 to 1, of which 0.9 is competent where nothing else is said."""
 
 
 class Cell(NamedTuple):
@@ -71,7 +73,8 @@ class Study:
         env_kwargs: Arguments of `gymnasium.make`: plain JSON values.
         parameters: Importable function env -> Parameters, for environments without their own.
         metric: What is compared: a column of the records or a name in their `metrics`.
-        competent: The nominal value of `metric` below which robustness is not reported.
+        competent: The nominal value of `metric` below which robustness is not reported; None for 0.9 of success and
+            other shares. A return has no natural level, so it has to be said.
         max_steps: Control steps after which an episode counts as truncated, None for no limit.
         question: What the study is to answer, in a sentence for the report.
         references: Published numbers to draw beside severity curves.
@@ -95,7 +98,7 @@ class Study:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     parameters: ParametersOf | None = None
     metric: str = "success"
-    competent: float = 0.9
+    competent: float = None  # type: ignore[assignment] # it is a number once the study is made
     max_steps: int | None = None
     question: str = ""
     references: tuple[Reference, ...] = ()
@@ -118,6 +121,13 @@ class Study:
         ):
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
                 raise Sim2RealError(f"{what} must be a whole number of at least {least}, not {value!r}.")
+        if self.competent is None:
+            if self.metric not in SHARES and not self.metric.endswith("_share"):
+                raise Sim2RealError(
+                    f"Say which nominal {self.metric} is good enough to speak of robustness: competent=…, such as what "
+                    "random actions get; it has no natural level as success has."
+                )
+            object.__setattr__(self, "competent", 0.9)
         if self.period_s is not None:
             object.__setattr__(self, "period_s", checked(self.period_s))
         if not math.isfinite(self.competent):

@@ -83,7 +83,7 @@ class Bullet(EngineTable):
         """
         found = client_in(env)
         table = cls.__new__(cls)
-        table._begin(partial(_followed, env, found), f"PyBullet, {found}", bodies)
+        table._begin(partial(followed, env, found), f"PyBullet, {found}", bodies)
         with played(env) as step:
             table._renew()
             table._commanded.clear()
@@ -121,16 +121,16 @@ class Bullet(EngineTable):
         """Register the parameters of what is loaded now, whose names may be those of other bodies than before."""
         self._reloaded = False
         self._setters, self._readers = {}, {}
-        links, self.groups = _links(self._client, self._bodies)
+        links, self.groups = links_of(self._client, self._bodies)
         self._joints = {(link.body, link.place): link.joint for link in links if link.joint}
         for link in links:
             self._add_link(link)
         self._add_world(links)
 
-    def _change(self, link: "_Link", field: str, value: float) -> None:
+    def _change(self, link: "Link", field: str, value: float) -> None:
         self._raw["changeDynamics"](link.body, link.place, **{field: value})
 
-    def _add_link(self, link: "_Link") -> None:
+    def _add_link(self, link: "Link") -> None:
         body, place = link.body, link.place
 
         def now(at: int) -> Any:
@@ -178,7 +178,7 @@ class Bullet(EngineTable):
         self._row(f"{link.joint}.strength", 1.0, "", 0.0, 10.0, "Torque delivered per torque asked for.",
                   _noted)  # fmt: skip
 
-    def _add_world(self, links: "list[_Link]") -> None:
+    def _add_world(self, links: "list[Link]") -> None:
         self._row("gravity.z", self._engine_value("gravityAccelerationZ"), "m/s²", -100.0, 100.0,
                   "Gravity along the vertical.", self._set_gravity,
                   partial(self._engine_value, "gravityAccelerationZ"))  # fmt: skip
@@ -288,7 +288,7 @@ class _Command(NamedTuple):
     send: Callable[[], object]
 
 
-class _Link(NamedTuple):
+class Link(NamedTuple):
     """A link, its joint to the one before, if that can be driven, and where PyBullet has them."""
 
     name: str
@@ -313,7 +313,7 @@ def client_in(env: gym.Env[Any, Any]) -> Found:
     return loaded[0]
 
 
-def _followed(env: gym.Env[Any, Any], found: Found) -> tuple[Any]:
+def followed(env: gym.Env[Any, Any], found: Found) -> tuple[Any]:
     """Return the client that is where one was found, or wherever there is one now."""
     client = follow(env, found.way)
     return (client if is_a(client, *CLIENT) else client_in(env).thing,)
@@ -323,7 +323,7 @@ def _noted(value: float) -> None:
     """Do nothing: motor commands look up the value."""
 
 
-def _links(client: Any, bodies: Mapping[str, int] | None) -> tuple[list[_Link], dict[str, tuple[str, ...]]]:
+def links_of(client: Any, bodies: Mapping[str, int] | None) -> tuple[list[Link], dict[str, tuple[str, ...]]]:
     """Return the links of bodies under names that occur once, and names by the one that several would have.
 
     Raises:
@@ -341,12 +341,12 @@ def _links(client: Any, bodies: Mapping[str, int] | None) -> tuple[list[_Link], 
         if not jointed[body] and own[i] in GROUND and client.getDynamicsInfo(body, -1)[0] == 0.0:
             own[i] = "ground"
     called_bodies, groups = numbered(own)
-    found: list[tuple[str, _Link]] = []
+    found: list[tuple[str, Link]] = []
     for called, (_, body) in zip(called_bodies, wanted, strict=True):
-        found.append((called, _Link(bases[body][0] if jointed[body] else called, None, body, -1)))
+        found.append((called, Link(bases[body][0] if jointed[body] else called, None, body, -1)))
         for joint in (client.getJointInfo(body, i) for i in range(client.getNumJoints(body))):
             driven = joint[1].decode() if joint[2] in DRIVEN else None
-            found.append((called, _Link(joint[12].decode(), driven, body, joint[0])))
+            found.append((called, Link(joint[12].decode(), driven, body, joint[0])))
     count = Counter(name for _, link in found for name in {link.name, link.joint})
 
     def once(called: str, name: str) -> str:
@@ -356,7 +356,7 @@ def _links(client: Any, bodies: Mapping[str, int] | None) -> tuple[list[_Link], 
         return groups[name][-1]
 
     links = [
-        _Link(once(called, link.name), link.joint and once(called, link.joint), link.body, link.place)
+        Link(once(called, link.name), link.joint and once(called, link.joint), link.body, link.place)
         for called, link in found
     ]
     return links, {name: tuple(dict.fromkeys(members)) for name, members in groups.items()}

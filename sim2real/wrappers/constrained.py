@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Literal, get_args
 
 import gymnasium as gym
@@ -16,14 +17,16 @@ from sim2real.safety.constraint import Constraint
 from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
+from sim2real.wrappers.checked import Checking, finite
 from sim2real.wrappers.period import first_step, period_of
 from sim2real.wrappers.perturbed import layers
+from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
 Phase = Literal["training", "test"]
 
 
-class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Constrained(Checking, RecordConstructorArgs):
     """Watch constraints around an environment, and make of their violation what a mode says.
 
     Constraints look at the simulation's true state after the step, whatever the sensors say, and at the action as
@@ -93,7 +96,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._depth, self._discount = len(inner), discount
         self._bare = env.unwrapped
         self._period = period_of(env, period_s)
-        self._reader = Reader(self._bare, self._period.period_s, self._period.unknown)
+        self._reader = Reader(self._bare, self._period.period_s, self._period.unknown, partial(view_of, env))
         self._rows = [(item.name, item.limit, item.bind(self._reader)) for item in self.constraints]
         self.timed = "A constraint" if self._reader.timed else ""
         self._scales = {item.name: item.scale for item in self.constraints}
@@ -135,7 +138,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._close_books()
         self._seed, self._episode = next_episode(seed, (self._seed, self._episode))
         self._chances = Stream(self._seed, self._episode, "constrained", self._depth)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checked.reset(seed=seed, options=options)
         self._reader.begin()
         self._counts_as = self._phase
         self._active = self._phase == "training" and not isinstance(self.mode, Record)
@@ -148,11 +151,11 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Go one step, and see what it violates."""
         if self.timed:
-            outcome, period = first_step(self.env, action, self._period)
+            outcome, period = first_step(self.env, action, self._period, self._checked.step)
             period.needed(self.timed)
             self.timed = ""
         else:
-            outcome = self.env.step(action)
+            outcome = self._checked.step(action)
         observation, reward, terminated, truncated, info = outcome
         step = Step(observation, action, info, self._bare)
         self._reader.look(step)
@@ -167,7 +170,7 @@ class Constrained(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 violated.append(name)
         if violated:
             self._count(violated, excess)
-        cost = info.get("cost", 0.0) + float(len(violated))
+        cost = (finite(info["cost"], "cost") if "cost" in info else 0.0) + float(len(violated))
         violations = info.get("violations", 0) + len(violated)
         self._cost += cost
         self._violations += violations

@@ -1,7 +1,7 @@
 """The time between two steps of an environment: who says how long it is, and whether they agree."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -147,7 +147,9 @@ def checked(period_s: Any) -> float:
     raise Sim2RealError(f"period_s must be a positive number of seconds, not {period_s!r}.")
 
 
-def first_step(env: Env, action: Any, period: Period) -> tuple[Any, Period]:
+def first_step(
+    env: Env, action: Any, period: Period, step: Callable[[Any], Any] | None = None
+) -> tuple[Any, Period]:
     """Take a step and hear its witnesses, which disturbs nothing.
 
     They are the clock of a MuJoCo model that is stepped, the ticks of a Bullet client, and how often the environment
@@ -157,6 +159,7 @@ def first_step(env: Env, action: Any, period: Period) -> tuple[Any, Period]:
         env: the environment, which was reset.
         action: of the step.
         period: what is known before.
+        step: of the environment, where somebody else takes it.
 
     Returns:
         What the step returns, and what is known after it.
@@ -165,7 +168,7 @@ def first_step(env: Env, action: Any, period: Period) -> tuple[Any, Period]:
     data, client = (next((one for one in found if is_a(one, *kind)), None) for kind in (STATE, CLIENT))
     before_s = data.time if data else 0.0
     with _counted(client, "stepSimulation") as ticks, _counted(env.unwrapped, "step") as steps:
-        outcome = env.step(action)
+        outcome = (step or env.step)(action)
     witnesses = []
     passed_s = float(data.time - before_s) if data else 0.0
     if passed_s > 0.0:  # not where another model is stepped, or this one was reset

@@ -1,31 +1,31 @@
 """The wrapper that makes perturbations, which are values, happen to an environment."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from copy import deepcopy
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
-from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.utils.env_checker import data_equivalence
+from gymnasium.wrappers import Autoreset
 
 from sim2real.errors import Sim2RealError, nearest
-from sim2real.perturb import OPERATIONS, Make, Parameter, Parameters, Perturbation
-from sim2real.perturb.amounts import Amount, Support, hull, shown
-from sim2real.perturb.joint import Column
+from sim2real.perturb import Make, Parameter, Parameters, Perturbation
+from sim2real.perturb.amounts import Support, hull, shown
 from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
-from sim2real.perturb.schedules import At, Ramp, Schedule, Sine
+from sim2real.perturb.schedules import At, Schedule
 from sim2real.perturb.streams import Draws, draws, next_episode
+from sim2real.wrappers.checked import Checking
 from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
 from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.signals import Signal, within
 
 Env = gym.Env[Any, Any]
-ARRAYS = (spaces.Box, spaces.MultiDiscrete, spaces.MultiBinary)
+FINAL = ("final_observation", "final_obs", "terminal_observation")
+"""Where environments that reset by themselves tell what was seen last."""
 
 
-class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Perturbed(Checking, RecordConstructorArgs):
     """Put perturbations around an environment.
 
     At a reset: set the parameters drawn for the episode and all others back to nominal, reset the
@@ -36,22 +36,27 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     Draws depend on the reset seed and on the perturbation alone; a reset without a seed goes on from the last
     one, counting episodes. ``info["parameters"]`` tells what acts: perturbed parameters by name with their
     value (transient ones when they are set), and operations on signals with their amount: "add
-    observation:gyro" is a bias, "add observation:gyro every step" is noise.
+    observation:gyro" is a bias, "delay action every step" is jitter. An array that is drawn in every step, as noise
+    is, is not told: the seed draws it again.
 
     Where an observation is changed other than by ``delay`` or ``hold``, its bounds are as wide as its dtype.
-    Actions are passed on as they are made, not clipped to the action space.
+    Actions are passed on as they are made, not clipped to the action space. Arrays keep the dtype that they come
+    in, whatever the space says; only what is no float in a space of floats becomes one where it is changed.
 
     Args:
-        env: the environment, which may be perturbed already.
+        env: the environment, which may be perturbed already. What resets by itself (``Autoreset``, a vector) goes
+            around Perturbed, which has to see every reset.
         perturbations: what to do to it.
         parameters: its parameters, or a function of the environment that returns them, as `discover` and
             ``Mujoco.of`` do; None for ``env.unwrapped.parameters``, if any.
-        terms: names of parts of the observation; None for ``env.unwrapped.observation_terms``, if any.
+        terms: names of parts of the observation: slices of a vector, or in a Dict or Tuple the place that a
+            target would name ("observation:0:3"); None for ``env.unwrapped.observation_terms``, if any.
         period_s: time between steps, for Interval, Drift and schedules; None for what the environment says, where
             its sources agree and the simulator's clock does not contradict them in the first step.
 
     Raises:
-        Sim2RealError: if a perturbation does not fit the environment; only a clock is left to contradict in a step.
+        Sim2RealError: if a perturbation does not fit the environment; in a step only if the environment breaks
+            its word: by its clock, by an array of another shape than its space has, by a reset of its own.
     """
 
     timed: str
@@ -62,8 +67,8 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
     _knobs: "dict[str, _Knob]"
     _moving: "list[_Knob]"
     _lasting: "list[_Knob]"
-    _observation: "_Signal"
-    _action: "_Signal"
+    _observation: "Signal"
+    _action: "Signal"
 
     def __init__(
         self,
@@ -71,9 +76,10 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         perturbations: Iterable[Perturbation],
         *,
         parameters: Parameters | Callable[[Env], Parameters] | None = None,
-        terms: Mapping[str, slice] | None = None,
+        terms: Mapping[str, slice | str] | None = None,
         period_s: float | None = None,
     ) -> None:
+        _check_env(env)
         self.perturbations = tuple(perturbations)
         # Parameters themselves belong to this environment, and the spec says how to make another.
         way = parameters if callable(parameters) else None
@@ -88,7 +94,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         for layer in self._inner:
             layer._wrapped = True
         self._seed: int | None = None
-        self._episode, self._running = 0, False
+        self._episode, self._running, self._ended = 0, False, False
         self._told: dict[str, Any] = {}
         self._terms, self._period_s = terms, period_s
         self._next: _Plan | None = None
@@ -114,7 +120,7 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         if self._wrapped:
             raise Sim2RealError("Only the outermost Perturbed can become another: its order is in the draws.")
         plan = _Plan(self, perturbations)
-        if not _within(plan.observation.space, self.observation_space):
+        if not within(plan.observation.space, self.observation_space):
             raise Sim2RealError(
                 "These perturbations reach beyond the bounds of the observation space, which cannot widen "
                 "later: make the Perturbed with the widest condition, then let it become another."
@@ -143,9 +149,8 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         table = self.parameters
         if table is None:
             return
-        wanted = getattr(
-            table, "wanted", table.get
-        )  # what was set; a reading may be the environment's own draw
+        # What was set counts: what is read may be a draw of the environment's own.
+        wanted = getattr(table, "wanted", table.get)
         for name in table.names():
             value, nominal = wanted(name), table.spec(name).nominal
             if value != nominal and name not in held:
@@ -163,13 +168,15 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._seed, self._episode = next_episode(seed, (self._seed, self._episode))
         for drawn in self._draws:
             drawn.start(self._seed, self._episode)
-        self._running, self._told = True, {}
+        self._running, self._ended, self._told = True, False, {}
         for signal in (self._observation, self._action):
             signal.start(self._told, self._seed, self._episode)
+        for knob in self._knobs.values():
+            knob.acted.clear()
         with together(self.parameters):
             for knob in self._lasting:
                 knob.turn(self._told)
-        observation, info = self.env.reset(seed=seed, options=options)
+        observation, info = self._checked.reset(seed=seed, options=options)
         if self._lasting:
             confirm(self.parameters, {knob.name: self._told[knob.name] for knob in self._lasting})
         self._unread = bool(self._lasting)
@@ -189,12 +196,14 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
             knob.step(told)
         action = self._action(action, told)
         if self.timed:
-            outcome, period = first_step(self.env, action, self._period)
+            outcome, period = first_step(self.env, action, self._period, self._checked.step)
             period.needed(self.timed)
             self.timed = ""
         else:
-            outcome = self.env.step(action)
+            outcome = self._checked.step(action)
         observation, reward, terminated, truncated, info = outcome
+        if terminated or truncated or self._ended:
+            self._end(bool(terminated or truncated), observation, info)
         if self._unread or ((terminated or truncated) and self._lasting):
             self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
@@ -204,6 +213,27 @@ class Perturbed(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
         self._unread = False
         wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
         must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")
+
+    def _end(self, ended: bool, observation: Any, info: dict[str, Any]) -> None:
+        """Raise if what ended went on without a reset that could be seen: what is seen now is not what was last."""
+        last = [info[name] for name in FINAL if name in info]
+        if not ended or not all(data_equivalence(observation, one) for one in last):
+            raise Sim2RealError(
+                "The environment went on after the end of an episode without a reset that Perturbed saw, so "
+                "nothing was drawn anew. Call reset; where the environment resets by itself, turn that off, or "
+                "put Perturbed inside of what resets it."
+            )
+        self._ended = True
+
+    @property
+    def inert(self) -> tuple[str, ...]:
+        """Labels of the perturbations that have changed no value in this episode so far.
+
+        Such as a factor of what is zero, a lag of what never changes, or an event that has not come yet.
+        """
+        acted = self._observation.acted | self._action.acted
+        acted |= {item for knob in self._knobs.values() for item in knob.acted}
+        return tuple(item.label for item in self.perturbations if item.acts and id(item) not in acted)
 
     def _tell(self, info: dict[str, Any]) -> dict[str, Any]:
         return {**info, "parameters": {**info.get("parameters", {}), **self._told}}
@@ -236,8 +266,8 @@ class _Plan:
             terms = getattr(bare, "observation_terms", {}) if _alike(env, "observation_space") else {}
         actions = getattr(bare, "action_names", ()) if _alike(env, "action_space") else ()
         numbered = {name: slice(i, i + 1) for i, name in enumerate(actions)}
-        self.observation = _Signal("observation", env.observation_space, terms)
-        self.action = _Signal("action", env.action_space, numbered)
+        self.observation = Signal("observation", env.observation_space, terms)
+        self.action = Signal("action", env.action_space, numbered)
         self.period, self.timed = period_of(env, wrapper._period_s), ""
         period_s = self.period.period_s
         occurrences = Counter(item.identity for layer in self._inner for item in layer.perturbations)
@@ -308,6 +338,7 @@ class _Knob:
         self.name, self._spec, self._set = name, spec, parameters.set
         self._items: list[Perturbation] = []
         self._chain: list[Draws] = []
+        self.acted: set[int] = set()  # ids of perturbations that have changed the value in this episode
 
     def add(self, item: Perturbation, drawn: Draws) -> None:
         self._items.append(item)
@@ -337,9 +368,11 @@ class _Knob:
     def turn(self, told: dict[str, Any]) -> None:
         """Set what the perturbations that act now make of the nominal value."""
         value = self._spec.nominal
-        for drawn in self._chain:
+        for item, drawn in zip(self._items, self._chain, strict=True):
             if drawn.amount is not None and (drawn.changed or not self.transient):
-                value = drawn.apply(value, drawn.amount, None)[0]
+                before, value = value, drawn.apply(value, drawn.amount, None)[0]
+                if value != before:
+                    self.acted.add(id(item))
         value = min(max(value, self._spec.low), self._spec.high)
         told[self.name] = value = float(round(value)) if self._spec.whole else value
         self._set(self.name, value)
@@ -349,174 +382,29 @@ class _Knob:
             self._set(self.name, self._spec.nominal)
 
 
-class _Signal:
-    """The observations or the actions, and what is done to them, in order."""
-
-    def __init__(self, side: str, space: spaces.Space[Any], names: Mapping[str, slice]) -> None:
-        self.space = space  # widened where perturbed values can lie
-        self._side, self._names = side, names
-        self._copied: dict[str | None, Any] = {}  # dtypes of arrays to change in place, by key of a Dict
-        self._live: list[_Live] = []
-
-    def add(self, item: Perturbation, part: str, occurrence: int, period_s: float | None) -> None:
-        """Find the part that is meant and get ready to do the operation there."""
-        operation, space = OPERATIONS[item.operation], self.space
-        key = index = None
-        if isinstance(space, spaces.Dict) and part:
-            if part not in space.spaces:
-                raise Sim2RealError(f"The {self._side} has no part '{part}'.{nearest(part, space.spaces)}")
-            key, space, part = part, space[part], ""
-        if isinstance(space, ARRAYS):
-            index = self._index(part, space.shape) if part else ...
-        elif part:
-            raise Sim2RealError(f"'{item.target}': the {self._side} is {space}, which has no parts.")
-        _check(item, space, index)
-        if not item.acts:
-            return
-        if index is not None:
-            self._copied[key] = space.dtype
-        if isinstance(space, spaces.Box) and not operation.remembers:
-            wide: spaces.Space[Any] = _widened(space, index)
-            self.space = wide if key is None else spaces.Dict({**self.space.spaces, key: wide})  # type: ignore[attr-defined]
-        # What is drawn together with others is one number, whatever the size of the part.
-        each = operation.each and index is not None and not isinstance(item.amount, Column)
-        shape = np.empty(space.shape or ())[index].shape if each else ()
-        drawn = draws(item, occurrence, shape, period_s)
-        self._live.append(_Live(item, occurrence, drawn, key, index, space.dtype))
-
-    def _index(self, part: str, shape: tuple[int, ...]) -> slice:
-        numbers = re.fullmatch(r"(\d+)(?::(\d+))?", part)
-        if part in self._names:
-            index = self._names[part]
-        elif numbers:
-            index = slice(int(numbers[1]), int(numbers[2] or int(numbers[1]) + 1))
-        else:
-            raise Sim2RealError(f"The {self._side} has no part '{part}'.{nearest(part, self._names)}")
-        size = shape[0] if shape else 0
-        if not (isinstance(index, slice) and 0 <= index.start < index.stop <= size):
-            raise Sim2RealError(
-                f"'{self._side}:{part}' is {index}, but the {self._side} has {size} components."
-            )
-        return index
-
-    def start(self, told: dict[str, Any], *episode: int) -> None:
-        for live in self._live:
-            live.memory = None
-            live.drawn.start(*episode)
-            live.tell(told)
-
-    def __call__(self, value: Any, told: dict[str, Any]) -> Any:
-        """Return the perturbed value of this step; the one given stays as it is."""
-        if not self._live:
-            return value
-        if None in self._copied:
-            value = np.array(value, self._copied[None])
-        elif isinstance(value, dict):
-            value = {**value, **{key: np.array(value[key], dtype) for key, dtype in self._copied.items()}}
-        for live in self._live:
-            value = live(value, told)
-        return value
-
-
-class _Live:
-    """One operation on a signal during an episode: the value that describes it, and its memory."""
-
-    def __init__(
-        self, item: Perturbation, occurrence: int, drawn: Draws, key: str | None, index: Any, dtype: Any
-    ) -> None:
-        operation = OPERATIONS[item.operation]
-        self.drawn, self._source, self.memory = drawn, drawn.source, None
-        kind = item.identity[2]
-        self._name = f"{item.operation} {item.target}"
-        self._name += "" if kind == "episode" else f" every {kind}"
-        self._name += " jointly" if isinstance(item.amount, Column) else ""
-        self._name += f" #{occurrence + 1}" if occurrence else ""
-        self._remembers = operation.remembers
-        self._key, self._index = key, index
-        self._copies = isinstance(item.amount, Amount) and not isinstance(item.amount, Column)
-        self._copies &= operation.each and index is not None
-        whole_numbers = dtype is not None and dtype.kind in "iu" and not operation.remembers
-        self._whole = np.iinfo(dtype) if whole_numbers else None
-
-    def __call__(self, signal: Any, told: dict[str, Any]) -> Any:
-        """Return the signal with the operation done; arrays are changed in place."""
-        drawn, key, index = self.drawn, self._key, self._index
-        drawn.tick()
-        amount = drawn.amount
-        self.tell(told)
-        if amount is None:
-            if not self._remembers:
-                return signal
-            amount = 0.0
-        holder = signal if key is None else signal[key]
-        value = holder if index is None else holder[index]
-        if self._remembers:
-            value = deepcopy(value) if index is None else value.copy()
-        value, self.memory = drawn.apply(value, amount, self.memory)
-        if self._whole is not None:
-            value = np.clip(np.rint(value), self._whole.min, self._whole.max).astype(self._whole.dtype)
-        if index is not None:
-            holder[index] = value
-            return signal
-        value = deepcopy(value)
-        if key is None:
-            return value
-        signal[key] = value
-        return signal
-
-    def tell(self, told: dict[str, Any]) -> None:
-        """Note the amount that acts now."""
-        amount = self._source.amount
-        if amount is None:
-            told.pop(self._name, None)
-        else:
-            # A copy, as nobody may change, or keep alive, the block of draws.
-            told[self._name] = amount.copy() if self._copies else amount
-
-
-def _check(item: Perturbation, space: spaces.Space[Any], index: Any) -> None:
-    """Raise if an operation makes no sense on a part of a space."""
-    operation = OPERATIONS[item.operation]
-    if isinstance(space, spaces.Box) or operation.remembers:
-        return
-    if operation.arithmetic or not isinstance(space, (spaces.Discrete, *ARRAYS)):
-        hint = f" Name one of its parts: {', '.join(space)}." if isinstance(space, spaces.Dict) else ""
-        raise Sim2RealError(
-            f"'{item.label}': there are no numbers in {space}; delay and hold work there.{hint}"
-        )
-    if isinstance(space, spaces.MultiBinary):
-        low, high = np.zeros(space.shape), np.ones(space.shape)
-    else:
-        low = np.asarray(space.start)  # type: ignore[union-attr]
-        high = low + (space.n if isinstance(space, spaces.Discrete) else space.nvec) - 1  # type: ignore[union-attr]
-    least, most = hull(item.support) if item.acts else (low[index], high[index])
-    partly = item.strength not in (0, 1) or isinstance(item.every, Ramp | Sine)
-    if np.any(least < low[index]) or np.any(most > high[index]) or partly:
-        raise Sim2RealError(f"'{item.label}': that is not always a value of {space}.")
-
-
-def _widened(space: spaces.Box, index: Any) -> spaces.Box:
-    """Return the space with the bounds of a part as wide as its dtype."""
-    dtype: Any = space.dtype
-    limits = np.iinfo(dtype) if dtype.kind in "iu" else None
-    low, high = space.low.copy(), space.high.copy()
-    low[index], high[index] = (limits.min, limits.max) if limits else (-np.inf, np.inf)
-    return spaces.Box(low, high, dtype=dtype.type)
-
-
-def _within(space: spaces.Space[Any], other: spaces.Space[Any]) -> bool:
-    """Tell whether a space, made of another one by widening parts of it, has no wider bounds."""
-    if isinstance(space, spaces.Dict) and isinstance(other, spaces.Dict):
-        return all(_within(space[key], other[key]) for key in space)
-    if isinstance(space, spaces.Box) and isinstance(other, spaces.Box):
-        return bool(np.all(space.low >= other.low) and np.all(space.high <= other.high))
-    return bool(space == other)
-
-
 def _alike(env: Env, space: str) -> bool:
     """Tell whether the bare environment's names still fit, that is, no wrapper reshaped its signal."""
     bare = getattr(env.unwrapped, space, None)  # robosuite's has no spaces
     return bare is not None and bool(getattr(env, space).shape == bare.shape)
+
+
+def _check_env(env: Any) -> None:
+    """Raise for what is no environment, or one whose resets could not be seen."""
+    single = isinstance(env, gym.Env)
+    count = getattr(env.unwrapped if single else env, "num_envs", 0)
+    if isinstance(count, int) and count > single:
+        raise Sim2RealError(
+            "Perturbed goes around each environment of a vector, not around the vector: SyncVectorEnv([lambda: "
+            "Perturbed(...), ...]), gymnasium.make_vec(..., wrappers=[...]), or wrapper_class=Perturbed in "
+            "Stable-Baselines3's make_vec_env."
+        )
+    if not single:
+        raise Sim2RealError(f"Perturbed takes a gymnasium.Env; {env!r} is none.")
+    if any(isinstance(layer, Autoreset) for layer in layers(env)):
+        raise Sim2RealError(
+            "Perturbed would not see the resets of an Autoreset inside of it, and draw nothing anew: put the "
+            "Perturbed inside, Autoreset(Perturbed(env, ...))."
+        )
 
 
 def layers(env: Env) -> Iterator[Env]:

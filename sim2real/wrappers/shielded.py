@@ -10,11 +10,13 @@ from gymnasium.utils import RecordConstructorArgs
 from sim2real.errors import Sim2RealError
 from sim2real.safety.shields import Shield
 from sim2real.safety.step import Step
+from sim2real.wrappers.checked import Checking
+from sim2real.wrappers.views import view_of
 
 Env = gym.Env[Any, Any]
 
 
-class Shielded(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
+class Shielded(Checking, RecordConstructorArgs):
     """Put shields between the policy and an environment.
 
     Each in turn maps the action to a safer one, so the last has the last word. They read the observation that the
@@ -47,14 +49,18 @@ class Shielded(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 raise Sim2RealError(
                     f"Two shields are called '{name}': the second belongs into another Shielded."
                 )
-        self._guards = [(shield.name, shield.bind(env)) for shield in self.shields]
+        self._guards = [(shield.name, shield.bind(self)) for shield in self.shields]
         self._bare = env.unwrapped
+
+    def view(self) -> Any:
+        """Return what a shield can see of the simulation of somebody else's environment, as `Constrained` does."""
+        return view_of(self.env)
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
         """Begin an episode, with nothing counted."""
-        self._observation, self._info = observation, info = self.env.reset(seed=seed, options=options)
+        self._observation, self._info = observation, info = self._checked.reset(seed=seed, options=options)
         self._counts = {
             name: {"interventions": 0, "change": 0.0, "infeasible": 0} for name, _ in self._guards
         }
@@ -74,7 +80,7 @@ class Shielded(gym.Wrapper[Any, Any, Any, Any], RecordConstructorArgs):
                 counts["change"] += float(np.linalg.norm(safe - action))
                 action, intervened = safe, True
         made = np.asarray(action, self.env.action_space.dtype) if intervened else wanted
-        observation, reward, terminated, truncated, info = self.env.step(made)
+        observation, reward, terminated, truncated, info = self._checked.step(made)
         info = {
             **info,
             "intervened": intervened or info.get("intervened", False),

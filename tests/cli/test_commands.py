@@ -99,6 +99,30 @@ def test_a_report_is_written_after_a_run_and_on_demand(study, capsys):
     assert path.is_file()
 
 
+def test_actions_outside_the_space_are_told_once(study, capsys):
+    """The console says of each policy how often, and by how much, and whether they were clipped."""
+    Path("beyond.py").write_text("""
+from sim2real import Study, policies
+import numpy as np
+def strong(env):
+    return lambda observation: np.array([2.5])
+it = policies.scripted(strong)
+study = Study(
+    name="beyond", env="Pendulum-v1", policies={"bare": it, "clipped": it.clipped()},
+    metric="return", competent=-1e4, episodes=2, max_steps=5,
+)
+""")
+    assert main(["run", "beyond.py", "--workers", "0"]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "outside" in line]
+    told = "acts outside the action space in 100\N{NO-BREAK SPACE}% of its steps, by 0.5 at most."
+    assert said == [
+        f"bare {told} The environment got them as they are; clipped() clips them.",
+        f"clipped {told} They were clipped.",
+    ]
+    page = Path("runs/beyond/report.html").read_text()
+    assert [page.count(sentence) for sentence in said] == [1, 1]
+
+
 def test_a_replay_can_be_filmed(tmp_path, monkeypatch, capsys):
     """--gif writes what the episode looked like, and looking leaves every bit of it alone."""
     monkeypatch.chdir(tmp_path)

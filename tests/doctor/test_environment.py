@@ -169,3 +169,36 @@ def test_all_groups_of_parameters_are_tried_early():
     assert sorted(tried) == sorted(names)
     assert tried[:3] == ["a.x", "b.x", "c.x"]
     assert tried[-1] == "a.z"
+
+
+class Precise(EchoEnv):
+    """One that observes in another precision than it says."""
+
+    def _observe(self, action):
+        return super()._observe(action).astype(np.float64)
+
+
+class Column(EchoEnv):
+    """One that observes in another shape than it says."""
+
+    def _observe(self, action):
+        return super()._observe(action)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fits", "said"),
+    [
+        (Precise, None, "is float64, its space float32"),
+        (Column, False, r"has the shape (6, 1), its space (6,)"),
+    ],
+)
+def test_the_first_observation_is_held_against_its_space(kind, fits, said):
+    """Another dtype is told as it is no mistake by itself, another shape is one."""
+    gym.register("Observed-v0", entry_point=kind)
+    try:
+        findings = [one for one in check_environment(Place(env="Observed-v0")) if one.about == "observation"]
+    finally:
+        del gym.registry["Observed-v0"]
+    (found,) = findings
+    assert found.fits is fits
+    assert said in found.said

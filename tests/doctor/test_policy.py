@@ -1,14 +1,16 @@
 """A contract that is wrong in one thing is told so by the name of that thing, and a right one is left alone."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 
 from sim2real import policies
 from sim2real.doctor import Place
-from sim2real.doctor.policy import check_contract, check_policy
+from sim2real.doctor.policy import _told, check_contract, check_policy
 from sim2real.errors import Sim2RealError
 from sim2real.policies import Contract, Mlp, onnx
 from sim2real.safety import SoftLimits
@@ -215,3 +217,19 @@ def test_without_a_contract_the_episode_decides(tmp_path, wrong):
             == ("whether it succeeded the environment does not tell" in played.said)
             == falls
         )
+
+
+def test_limits_of_one_side_are_limits():
+    """Actions at, and beyond, the only bound there is are told; without any bound there is nothing to tell."""
+    env = gym.Env()
+    row = {"duration_s": 1.0, "termination": "", "success": None, "length": 2}
+    row["metrics"] = json.dumps({"outside_share": 0.5, "outside_by": 0.25})
+    told = {}
+    for low in (0.5, -np.inf):
+        env.action_space = gym.spaces.Box(low, np.inf, (1,))
+        told[low] = [finding.said for finding in _told(env, row, np.array([[0.25], [0.75]]))]
+    assert told[0.5][1] == (
+        "'0' is at its limit in 50% of the steps, more than any other; 50% of the steps lie outside the action space, "
+        "by 0.25 at most"
+    )
+    assert len(told[-np.inf]) == 1

@@ -241,6 +241,16 @@ def test_bad_values_stop_a_bound_policy(robot, contract, observation, output, se
         ),
         (gym.spaces.Box(-1, 1, (1,), np.float32), None, "returned None, which is not all finite numbers"),
         (gym.spaces.Discrete(3), np.zeros(2), "returned shape .2,., but actions have ()"),
+        (gym.spaces.Discrete(3), np.array([1]), 1),
+        (gym.spaces.Discrete(3), 3, "returned 3, which is no action of Discrete.3."),
+        (gym.spaces.Discrete(3), 0.7, "returned 0.7, which is no action of Discrete.3."),
+        (gym.spaces.MultiDiscrete([2, 2]), [1.0, 0.0], np.array([1, 0])),
+        (gym.spaces.MultiDiscrete([2, 2]), [1, 2], "returned .1, 2., which is no action of MultiDiscrete"),
+        (gym.spaces.MultiBinary(2), [0.5, 1], "returned .0.5, 1.0., which is no action of MultiBinary"),
+        (gym.spaces.Box(0, 255, (1,), np.uint8), [300], "returned .300., which is no action of Box"),
+        (gym.spaces.Box(-1, 1, (), np.float32), [0.5], np.array(0.5, np.float32)),
+        (gym.spaces.Box(-1, 1, (1,), np.float32), 0.5, np.array([0.5], np.float32)),
+        (gym.spaces.Box(-1, 1, (1, 1), np.float32), np.float64(0.5), np.array([[0.5]], np.float32)),
     ],
 )
 def test_without_a_contract_the_spaces_decide(space, output, action):

@@ -193,3 +193,47 @@ def test_what_is_installed_is_named_by_its_version():
         + json.dumps([Contract().to_dict(), "balance", "{}"], sort_keys=True).encode()
     )
     assert policies.scripted(policies.balance).sha256 == known.hexdigest()
+
+
+def reads(env, **places):
+    return lambda observation: np.zeros(4)
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({"path": "w.npz"}, "w.npz"),
+        ({"paths": ["a.bin", "w.npz"]}, "w.npz"),
+        ({"config": {"actor": {"weights": ["w.npz"]}}}, "w.npz"),
+        ({"folder": "ensemble"}, "ensemble/deep/1.bin"),
+    ],
+)
+@pytest.mark.parametrize("beside", [True, False])
+def test_a_policy_is_named_by_all_files_that_its_arguments_name(
+    tmp_path, monkeypatch, robot, given, changed, beside
+):
+    """Files in lists, dicts and folders, from the working directory or the module's, are in the hash."""
+    module = tmp_path / "made" / "mine.py"
+    folder = "made/" if beside else ""
+    files = (f"{folder}w.npz", f"{folder}a.bin", f"{folder}ensemble/deep/1.bin")
+    for name in files:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"old")
+    module.parent.mkdir(exist_ok=True)
+    module.write_text("def make(env, **places):\n    return lambda observation: 0\n")
+    monkeypatch.chdir(tmp_path)
+    declared = policies.scripted(f"{module}:make", **given)
+    assert policies.scripted(f"{module}:make", **given) == declared
+    (module.parent if beside else tmp_path).joinpath(changed).write_bytes(b"new")
+    assert policies.scripted(f"{module}:make", **given).sha256 != declared.sha256
+    with pytest.raises(Sim2RealError, match="has changed since it was declared"):
+        declared.bind(robot())
+
+
+def test_a_folder_too_large_to_name_a_policy_is_refused(tmp_path, monkeypatch):
+    """A folder of more files than a policy can sensibly read is asked to be named more closely."""
+    monkeypatch.setattr("sim2real.policies.factories.MOST", 2)
+    for name in "abc":
+        (tmp_path / name).touch()
+    with pytest.raises(Sim2RealError, match="a folder of more than 2 files: name those it reads"):
+        policies.scripted(reads, folder=str(tmp_path))

@@ -205,6 +205,7 @@ def test_a_study_does_not_mix_trainings(tmp_path, monkeypatch):
             episodes=2,
             max_steps=20,
             metric="return",
+            competent=-1e4,
         )
         store = run(study, tmp_path / file, workers=2)
         found = {row["key"]: row["return"] for row in store.rows()}

@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 from sim2real.perturb import set_to
+from sim2real.report import words
 from sim2real.report.curves import KEPT
 from sim2real.report.figures import figures
 from sim2real.report.table import Table
 from sim2real.stats import holm, rate_estimate
 from sim2real.study import Reference
+from sim2real.study.rollout import INERT
 
 
 @pytest.fixture(scope="module")
@@ -39,6 +41,20 @@ def test_what_did_not_act_has_no_figure(whole):
     _, numbers = whole
     assert gates(numbers, "no effect") == {(policy, "restitution 0.5") for policy in numbers.competent}
     assert "restitution 0.5" not in {row.condition for row in numbers.held_out}
+
+
+def test_a_part_that_did_nothing_in_any_episode_is_named(made):
+    """What the figure of a condition is not about is said, unless the part did something in some episode."""
+    study = made.walker(episodes=3)
+    recorded = made.rows(study)
+    labels = [cell.condition_label for cell in study.cells()]
+    for label, part, count in (("noise 0.1", "scale a by 2", None), ("friction 0.4", "scale b by 2", 1)):
+        for row in [row for row, of in zip(recorded, labels, strict=True) if of == label][:count]:
+            row["metrics"] = json.dumps(json.loads(row["metrics"]) | {f"{INERT}{part}": 1.0})
+    table = Table(study, made.record(study, recorded))
+    found = [gate for gate in figures(table).gates if gate.kind == "inert part"]
+    assert {gate.condition for gate in found} == {"noise 0.1"}
+    assert "'scale a by 2' changed no value in any episode" in found[0].reason
 
 
 def test_a_grid_may_go_through_nominal(whole):
@@ -219,8 +235,21 @@ def test_a_metric_may_be_negative(made):
     study = made.walker(episodes=5, metric="score", competent=-1.0)
     rows = [row | {"metrics": json.dumps({"score": (row["success"] or 0) - 1.5})} for row in made.rows(study)]
     numbers = figures(Table(study, made.record(study, rows)))
-    assert math.isnan(numbers.challenges[0].kept.value)
+    mine = numbers.challenges[0]
+    assert math.isnan(mine.kept.value)
     assert numbers.first_to_break("plain")
+    table = Table(study, made.record(study, rows))
+    held = [row.condition for row in numbers.held_out if row.policy == mine.policy]
+    gaps = [table.values(mine.policy, label) - table.values(mine.policy, "nominal") for label in held]
+    assert mine.change.estimate.value == pytest.approx(np.nanmean(gaps))
+    said = " ".join(words.answer(numbers, mine.policy, "score", False))
+    assert "score changes by −" in said
+    assert "keeps" not in said
+    assert words.margin(numbers) == "nominal less 10 % of its size"
+    # What breaks and is on no curve is told all the same: −1.5 is below −0.5 − 0.05.
+    low = {one.condition for one in numbers.squares if one.policy == "plain" and one.estimate.value < -0.6}
+    assert low
+    assert not any(one.holds for one in numbers.squares if one.policy == "plain" and one.condition in low)
 
 
 def test_nothing_depends_on_other_conditions(made):

@@ -1,5 +1,6 @@
 """Sentences say what the numbers do."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from sim2real.report import words
 from sim2real.report.heldout import Comparison
+from sim2real.report.table import Table
 from sim2real.stats import Difference, Estimate, difference
 
 
@@ -50,3 +52,23 @@ def test_too_few_episodes_for_an_exact_test_are_named(episodes):
     said = words.comparison(SimpleNamespace(challenges=()), comparison(gain), "return", rate=False)
     assert words.verdict(comparison(gain)) == "b is more robust than a"
     assert ("an exact test takes 6 episodes, not 4" in said) == (episodes == 4)
+
+
+def test_actions_outside_the_space_are_told_once_for_each_policy(made):
+    """The share is that of all steps, long episodes counting more; nothing is said where no action is outside."""
+    study = made.walker(episodes=2)
+    rows = made.rows(study)
+    assert words.outside(Table(study, made.record(study, rows))) == []
+    assert "outside_share" not in Table(study, made.record(study, rows)).metrics
+    policy = next(iter(study.policies))
+    sha256, steps, of = study.policies[policy][0].sha256, 0, 0
+    for place, row in enumerate(rows):
+        mine, share = row["policy_sha256"] == sha256, 0.25 * (place % 3)
+        told = {"outside_share": share if mine else 0.0, "outside_by": share * mine}
+        row["metrics"] = json.dumps(json.loads(row["metrics"]) | told)
+        steps, of = steps + mine * share * row["length"], of + mine * row["length"]
+    (said,) = words.outside(Table(study, made.record(study, rows)))
+    assert said.startswith(
+        f"{policy} acts outside the action space in {words.number(steps / of, True)} of its steps"
+    )
+    assert "by 0.5 at most" in said

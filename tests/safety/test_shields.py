@@ -192,6 +192,16 @@ def test_the_clamp_bounds_the_first_torque_exactly(control):
     sim.close()
 
 
+@given(st.floats(-9, 9), st.sampled_from([(-1.0, 1.0), (0.2, np.inf), (-np.inf, 0.5)]))
+def test_action_limits_clip_to_the_bounds_there_are(wanted, ends):
+    """An action inside is left as it is; one outside becomes the bound that it passed, on sides that have one."""
+    for shape in ((1,), ()):
+        env = SimpleNamespace(action_space=gym.spaces.Box(*ends, shape, np.float64))
+        limited = safety.ActionLimits().bind(env)
+        safe = limited(Step(None, np.full(shape, wanted), {}, None))
+        assert safe == min(max(wanted, ends[0]), ends[1])
+
+
 def test_the_rate_limiter_moves_by_the_change_at_most_and_gets_there():
     """From 0, each step goes as far towards what is wanted as the limit allows."""
     env = gym.make("Pendulum-v1")
@@ -546,6 +556,7 @@ SHIELDS = (
     *CLOSED,
     safety.BarrierProgramme(disturbance=0.1),
     safety.RateLimit(change=0.2),
+    safety.ActionLimits(),
     safety.Recovery(trigger_rad=0.2),
     safety.LearnedLayer(
         constraint=safety.torso_tilt(), centre=(0.0, 1.0), spread=(1.0, 2.0), drift=(0.0, 1.0, 2.0),

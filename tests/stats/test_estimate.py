@@ -243,7 +243,9 @@ def test_retention_is_a_ratio(scale):
     assert estimate.value == pytest.approx(values.mean() / nominal.mean())
     scaled = retention(scale * values, scale * nominal)
     assert (scaled.low, scaled.high) == pytest.approx((estimate.low, estimate.high))
+    # A metric that falls below 0 has no natural zero, on whichever side of it the nominal mean lies.
     assert np.isnan(retention(values, -nominal).value)
+    assert np.isnan(retention(-values, nominal).value)
 
 
 def test_bootstrap_reaches_the_closed_form():

@@ -31,6 +31,7 @@ def study(robot: str, **changes) -> Study:
         "episodes": 1,
         "max_steps": 3,
         "metric": "return",
+        "competent": 0.0,
     }
     return Study(**fields | changes)
 

@@ -1,5 +1,7 @@
 """A study made of an environment, policies and presets asks what they mean there."""
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from sim2real import Sim2RealError, delay, policies, preset
@@ -34,7 +36,56 @@ def test_latency_without_a_parameter_is_as_many_steps(path):
     assert {delay("action", 3), delay("observation", 3)} <= set(study.conditions["medium"])
     dict_parts, _ = quick_study("panda_gym:PandaReach-v3", [path], ["medium"])
     targets = {item.target for item in dict_parts.conditions["medium"]}
-    assert {"parameter:actuator.latency_s", "observation:observation", "action"} <= targets
+    assert {"parameter:actuator.latency_s", "observation", "action"} <= targets
+
+
+class Speaking(gym.Env):
+    """Shows a number and a word."""
+
+    observation_space = gym.spaces.Dict(say=gym.spaces.Text(5), x=gym.spaces.Box(-1, 1, (2,)))
+    action_space = gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return {"say": "abc", "x": np.zeros(2, np.float32)}, {}
+
+    def step(self, action):
+        return self.reset()[0], 0.0, False, False, {}
+
+
+gym.register("sim2real-tests/Speaking-v0", entry_point=Speaking, disable_env_checker=True)
+
+
+def test_what_does_not_fit_the_whole_is_put_on_every_part_that_it_fits(path):
+    """Noise goes on what has numbers, and what has none is told; what is lost is lost as a whole."""
+    study, left_out = quick_study("sim2real-tests/Speaking-v0", [path], ["medium"], competent=0.0)
+    on_observations = {(item.operation, item.target) for item in study.conditions["medium"]}
+    assert {("add", "observation:x"), ("hold", "observation"), ("hold", "action")} == on_observations
+    assert any(
+        "observation:say every step': there are no numbers in Text" in sentence for sentence in left_out
+    )
+    assert not any("observation:x" in sentence for sentence in left_out)
+
+
+def test_a_return_is_held_against_that_of_random_actions(path):
+    """Returns have no natural level: what random actions get in five nominal episodes is asked for, and said."""
+    study, _ = quick_study("Pendulum-v1", [path], ["easy"])
+    returns = []
+    for seed in range(5):
+        env = gym.make("Pendulum-v1")
+        policy = policies.scripted(policies.random).bind(env)
+        observation, _ = env.reset(seed=seed)
+        policy.reset(seed)
+        total, over = 0.0, False
+        while not over:
+            observation, reward, ended, cut, _ = env.step(policy(observation))
+            total, over = total + float(reward), ended or cut
+        returns.append(total)
+    assert study.competent == pytest.approx(sum(returns) / 5)
+    assert f"random actions, which get {study.competent:.4g}" in study.question
+    assert quick_study("Pendulum-v1", [path], ["easy"], competent=-300.0)[0].competent == -300.0
+    with pytest.raises(Sim2RealError, match=r"--competent\): random actions, which stand in, do not tell it"):
+        quick_study("Pendulum-v1", [path], ["easy"], metric="distance_m")
 
 
 def test_all_is_asked_again_of_the_environment_made_otherwise(path, tmp_path):

@@ -2,15 +2,19 @@ import json
 import math
 from dataclasses import replace
 
+import gymnasium as gym
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 from study_toys import TOY, Repeated, Toy, cartpole, constant, gain, halved, misshapen, nan, toy
 
 from sim2real import policies
 from sim2real.errors import Sim2RealError
 from sim2real.perturb import Normal, Uniform, Wrap, add, delay, scale, set_to
 from sim2real.study import Store, Trial, replay
-from sim2real.study.rollout import Bench, dress, one_line, success
+from sim2real.study.rollout import AT_ONCE, INERT, Bench, Outside, dress, one_line, success
 from sim2real.study.runner import RETRIED
 from sim2real.study.store import COLUMNS
 
@@ -38,8 +42,22 @@ def test_a_row_tells_what_the_environment_reported():
     assert (row["length"], row["duration_s"]) == (10, 1.0)
     assert (row["cost"], row["violations"], row["interventions"]) == (5.0, 10, 1)
     assert (row["success"], row["termination"]) == (0, "bored")
-    assert json.loads(row["metrics"]) == {"distance_m": 2.0, "survived": 1.0}
+    assert json.loads(row["metrics"]) == {
+        "distance_m": 2.0,
+        "survived": 1.0,
+        "outside_share": 0.0,
+        "outside_by": 0.0,
+    }
     assert json.loads(row["versions"]).keys() >= {"python", "numpy", "gymnasium", "sim2real"}
+
+
+def test_a_row_names_the_parts_of_its_condition_that_did_nothing():
+    """A part that acts hides none that changes no value."""
+    inert = set_to("parameter:gain", 1.0)  # which it is
+    row = Bench().run(trial([add("action", Normal(0, 1)), inert]))
+    assert [name for name in json.loads(row["metrics"]) if name.startswith(INERT)] == [
+        f"{INERT}{inert.label}"
+    ]
 
 
 def test_an_episode_lasts_as_long_as_is_known():
@@ -58,7 +76,7 @@ def test_where_nothing_is_reported_success_is_unknown(fault, survived, terminati
     """To last until one's time runs out is to survive; whether that is success the environment alone can say."""
     row = Bench().run(trial(reports=False, fault=fault))
     assert (row["success"], row["termination"], row["cost"]) == (None, termination, 0.0)
-    assert json.loads(row["metrics"]) == {"survived": survived}
+    assert json.loads(row["metrics"]) == {"survived": survived, "outside_share": 0.0, "outside_by": 0.0}
 
 
 @pytest.mark.parametrize(
@@ -110,6 +128,88 @@ def test_success_that_is_told_twice_must_be_one(monkeypatch):
     monkeypatch.setattr(Toy, "tells", {"success": True, "is_success": 0.0})
     row = Bench().run(trial())
     assert "differ: info['success'] = 1 and info['is_success'] = 0" in row["error"]
+
+
+def beside(space, made):
+    """Return what `Outside` tells of actions."""
+    outside = Outside(space)
+    for action in made:
+        outside.see(action)
+    return outside.told(len(made))
+
+
+@given(
+    hnp.arrays(np.float32, (7, 2), elements=st.floats(-4, 4, width=32)),
+    st.sampled_from([(-1.0, 1.0), (0.25, np.inf), (-np.inf, 0.5), (-np.inf, np.inf)]),
+)
+def test_steps_outside_the_box_are_counted_as_by_hand(made, ends):
+    """Each step with a component beyond a bound counts once, and the largest distance to one is kept."""
+    space = gym.spaces.Box(*ends, (2,), np.float32)
+    steps = most = 0.0
+    for action in made:
+        beyond = max(0.0, *(max(ends[0] - one, one - ends[1]) for one in map(float, action)))
+        steps, most = steps + (beyond > 0), max(most, beyond)
+    assert beside(space, made) == {"outside_share": steps / 7, "outside_by": pytest.approx(most)}
+
+
+def test_what_float32_rounds_is_not_outside_and_long_episodes_are_counted_whole():
+    """A limit of 0.1 is 0.10000000149 in float32; in other spaces nothing is counted."""
+    limit = gym.spaces.Box(-0.1, 0.1, (1,), np.float64)
+    assert beside(limit, [np.array([0.1], np.float32)]) == {"outside_share": 0.0, "outside_by": 0.0}
+    many = [np.array([1.1 if step % 2 else 0.0]) for step in range(2 * AT_ONCE + 6)]
+    assert beside(limit, many) == {"outside_share": 0.5, "outside_by": pytest.approx(1.0)}
+    assert beside(gym.spaces.Box(-1, 1, ()), [np.array(3.0)]) == {"outside_share": 1.0, "outside_by": 2.0}
+    assert beside(gym.spaces.Discrete(2), [1]) == {}
+
+
+def test_actions_count_as_the_policy_makes_them_and_can_be_clipped():
+    """What a perturbation adds is not the policy's; a clip is part of the trial, and changes what runs."""
+    beyond, late = policies.scripted(constant, value=1.5), [add("action", 5.0)]
+    counted = {"outside_share": 1.0, "outside_by": 0.5}
+    rows = {
+        (policy, bool(condition)): Bench().run(trial(condition, policy=policy))
+        for policy in (POLICY, beyond, beyond.clipped())
+        for condition in ([], late)
+    }
+    for (policy, _), row in rows.items():
+        metrics = json.loads(row["metrics"])
+        expected = counted if policy is not POLICY else dict.fromkeys(counted, 0.0)
+        assert {name: metrics[name] for name in counted} == expected
+    assert rows[beyond, False]["return"] == 15.0
+    assert rows[beyond.clipped(), False]["return"] == 10.0
+    assert rows[beyond.clipped(), True]["return"] == 60.0
+    assert rows[beyond.clipped(), False]["interventions"] == 10
+    assert trial(policy=beyond).key != trial(policy=beyond.clipped()).key
+    assert beyond.clipped().sha256 == beyond.sha256
+
+
+def test_noise_needs_no_row():
+    """The last noise of an image is in no record; a bias is, and the episode repeats without either."""
+    noisy = trial([add("observation", Normal(0, 1)), add("observation", Normal(0, 1), every="episode")])
+    row = Bench().run(noisy)
+    assert [*json.loads(row["parameters"])] == ["add observation"]
+    assert replay(noisy)[0]["digest"] == row["digest"]
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"metrics": [1, 2]}, r"info\['metrics'\] must be numbers by name, not \[1, 2\]"),
+        ({"metrics": {"e": None}}, r"gave None as metrics\['e'\], which is not a number"),
+        ({"cost": "low"}, "gave 'low' as cost, which is not a number"),
+        ({"cost": math.nan}, "gave a cost that is not finite: nan"),
+    ],
+)
+def test_what_is_told_besides_must_be_numbers(told, message, monkeypatch):
+    """Metrics and cost are numbers in any wrapping, or the record says what they are instead."""
+    monkeypatch.setattr(Toy, "tells", told)
+    row = Bench().run(trial())
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(row["error"])
+    wrapped = {"metrics": {"e": np.array([2.0])}, "cost": np.array([0.5])}
+    monkeypatch.setattr(Toy, "tells", wrapped)
+    row = Bench().run(trial())
+    assert json.loads(row["metrics"])["e"] == 2.0
 
 
 def test_max_steps_cuts_an_episode_as_its_end_would():
@@ -179,8 +279,6 @@ def test_zero_strength_is_bit_identical_to_nominal():
 
 def test_the_first_item_of_a_condition_is_innermost():
     """Perturbations and wraps are put on in the order they are listed."""
-    import gymnasium as gym
-
     items = (add("action", 1.0), scale("action", 2.0), Wrap(halved, label="a"), add("observation", 1.0))
     layers, env = [], dress(gym.make(TOY), items, None)
     while isinstance(env, gym.Wrapper):

@@ -54,6 +54,8 @@ def test_a_row_counts_what_each_constraint_saw():
         "hard_worst_excess": pytest.approx(0.15),
         "safe_share": 0.0,
         "survived": 1.0,
+        "outside_share": 0.0,
+        "outside_by": 0.0,
     }
     assert (shielded["cost"], shielded["interventions"]) == (7.0, 4)
     told = json.loads(shielded["metrics"])

@@ -21,7 +21,6 @@ class Swinging(gym.Env):
     """An arm that keeps its model, and resets its state alone."""
 
     dt = 0.02
-    observation_space = gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
 
     def __init__(self):
@@ -30,6 +29,10 @@ class Swinging(gym.Env):
     def _build(self, mass_kg=1.0):
         self.model = mujoco.MjModel.from_xml_string(ARM.format(mass=mass_kg))
         self.data = mujoco.MjData(self.model)
+
+    @property
+    def observation_space(self):
+        return gym.spaces.Box(-np.inf, np.inf, (self.model.nq + self.model.nv,), np.float64)
 
     def _observe(self):
         return np.concatenate([self.data.qpos, self.data.qvel])

@@ -35,6 +35,7 @@ from sim2real.perturb import (
 )
 from sim2real.testing import EchoEnv
 from sim2real.wrappers import Attributes, Perturbed
+from sim2real.wrappers.perturbed import layers
 
 KICK, GAIN, OFFSET = "parameter:kick", "parameter:gain", "parameter:offset"
 EVERYTHING = (
@@ -86,18 +87,28 @@ class Anything(gym.Env):
 
 
 def play(env, seed=0, steps=12, actions=None):
-    """Return every observation and every info of an episode of given or random actions."""
+    """Return every observation and every info of an episode of given or random actions, noise told among the rest."""
     space = copy.deepcopy(env.action_space)
     space.seed(seed)
     observation, info = env.reset(seed=seed)
-    observations, infos = [observation], [info]
+    observations, infos = [observation], [with_noise(info, env)]
     for step in range(steps):
         observation, _, terminated, truncated, info = env.step(actions[step] if actions else space.sample())
         observations.append(observation)
-        infos.append(info)
+        infos.append(with_noise(info, env))
         if terminated or truncated:
             break
     return observations, infos
+
+
+def with_noise(info, env):
+    """Return info with the arrays of this step, which nobody keeps, among the parameters."""
+    found = {}
+    for layer in (layer for layer in layers(env) if isinstance(layer, Perturbed)):
+        for live in (*layer._observation._live, *layer._action._live):
+            if not live._tells and live.drawn.amount is not None:
+                found[live._name] = live.drawn.amount.copy()
+    return {**info, "parameters": {**info["parameters"], **found}} if found else info
 
 
 def told(infos, name):
@@ -185,15 +196,17 @@ def test_equal_identities_draw_apart():
 
 
 def test_the_reset_tells_what_the_episode_drew():
-    """All that is drawn once an episode is told at the reset, of actions too, each under a name of its own."""
+    """All that is drawn once an episode is told at the reset, of actions too; arrays of noise are told never."""
     noise, bias = add("observation", Normal(0, 1)), add("observation", Normal(0, 1), every="episode")
     items = [noise, bias, delay("action", Integers(1, 3)), hold("action", Uniform(0.1, 0.2)), scale(GAIN, 2)]
-    drawn = Perturbed(EchoEnv(), items).reset(seed=0)[1]["parameters"]
-    names = ["add observation every step", "add observation", "delay action", "hold action", "gain"]
+    env = Perturbed(EchoEnv(), items)
+    drawn = env.reset(seed=0)[1]["parameters"]
+    names = ["add observation", "delay action", "hold action", "gain"]
     assert sorted(drawn) == sorted(names)
     assert drawn["delay action"] in (1, 2, 3)
     assert 0.1 <= drawn["hold action"] <= 0.2
-    assert not np.array_equal(drawn[names[0]], drawn[names[1]])
+    assert drawn["add observation"].shape == (6,)
+    assert sorted(env.step(env.action_space.sample())[4]["parameters"]) == sorted(names)
 
 
 def test_episodes_without_a_seed_go_on():
@@ -203,8 +216,7 @@ def test_episodes_without_a_seed_go_on():
     assert runs[0] == runs[1]
     assert len(set(runs[0])) == 3
     fresh = [
-        Perturbed(EchoEnv(), EVERYTHING[:1]).reset()[1]["parameters"]["add observation every step"]
-        for _ in range(2)
+        Perturbed(EchoEnv(), EVERYTHING[1:2]).reset()[1]["parameters"]["add observation"] for _ in range(2)
     ]
     assert not equal([fresh[0]], [fresh[1]])
 
@@ -464,6 +476,241 @@ def test_what_is_told_cannot_disturb():
         assert equal([observation], [expected])
 
 
+# Signals that have parts ---------------------------------------------------------------------------------------
+
+
+def box(*shape):
+    return gym.spaces.Box(-9, 9, shape, np.float32)
+
+
+TREE = gym.spaces.Dict(
+    [
+        ("pose", gym.spaces.Dict(z=box(), xy=box(2))),
+        ("goal", gym.spaces.Tuple([box(2), box(2, 2)])),
+        ("arm", box(3)),
+    ]
+)
+IN_ORDER = [
+    "pose:z",
+    "pose:xy:0",
+    "pose:xy:1",
+    "goal:0:0",
+    "goal:0:1",
+    "goal:1:0",
+    "goal:1:0",
+    "goal:1:1",
+    "goal:1:1",
+]
+IN_ORDER += ["arm:0", "arm:1", "arm:2"]  # as Gymnasium flattens them
+
+
+class Tree(gym.Env):
+    """Numbers of the environment's own in a Dict of a Dict, a Tuple and a Box, its keys not in alphabetical order."""
+
+    control_period_s = 0.1
+    observation_space, action_space = TREE, gym.spaces.Discrete(2)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self._observe(), {}
+
+    def step(self, action):
+        return self._observe(), 0.0, False, False, {}
+
+    def _observe(self):
+        return gym.spaces.unflatten(TREE, self.np_random.uniform(-2, 2, 12).astype(np.float32))
+
+
+def flat(env):
+    return gym.wrappers.FlattenObservation(env)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        add("observation", 0.1),
+        add("observation", Normal(0, 0.1)),
+        add("observation", Normal(0, 0.1), every="episode"),
+        add("observation", Drift(0.1, 1)),
+        scale("observation", Uniform(0.5, 2), every=Interval(0.2, 0.4, 0.2)),
+        set_to("observation", Uniform(0, 1), every=Ramp(0.5)),
+        delay("observation", Integers(0, 3), every="step"),
+        hold("observation", 0.4),
+        quantize("observation", 0.25),
+        clip("observation", 1.0),
+        jointly(add("observation", Normal(0, 1)), add("action:0", Normal(0, 1)))[0],
+    ],
+    ids=lambda item: item.label,
+)
+def test_what_has_parts_is_perturbed_as_the_vector_that_it_flattens_to(item):
+    """The whole of a Dict takes the same draws, bit for bit, as its parts would in one vector, and tells the same."""
+    inside, outside = play(flat(Perturbed(Tree(), [item]))), play(Perturbed(flat(Tree()), [item]))
+    assert equal(inside[0], outside[0])
+    assert repr(inside[1]) == repr(outside[1])
+    assert not equal(inside[0], play(flat(Tree()))[0])
+    env = Perturbed(Tree(), [item])
+    assert all(env.observation_space.contains(one) for one in play(env)[0])
+
+
+@pytest.mark.parametrize(
+    "part", [*dict.fromkeys(IN_ORDER), "pose", "pose:xy", "goal", "goal:0", "goal:1", "arm:0:2"]
+)
+def test_a_part_of_a_part_is_perturbed_alone(part):
+    """However deep it lies, what a target names changes, and nothing else, in bounds neither."""
+    head, _, last = part.rpartition(":")
+    names = [f"{head.rpartition(':')[0]}:{n}" for n in (0, 1)] if part == "arm:0:2" else [part]
+    expected = [any(one == name or one.startswith(f"{name}:") for name in names) for one in IN_ORDER]
+    bare, env = Tree(), Perturbed(Tree(), [add(f"observation:{part}", 20.0)])
+    observations = play(flat(env))[0]
+    change = np.array(observations) - play(flat(bare))[0]
+    np.testing.assert_allclose(change, np.tile(np.where(expected, 20, 0), (13, 1)), atol=1e-5)
+    bounds = gym.spaces.flatten_space(env.observation_space)
+    assert np.isinf(bounds.high).tolist() == expected
+    assert all(env.observation_space.contains(one) for one in play(env)[0])
+
+
+def test_parts_that_are_left_alone_are_handed_on_themselves():
+    """Only what is perturbed is copied; a tuple stays a tuple, and the environment's own values as they were."""
+    env = Anything(TREE, TREE.sample())
+    before = copy.deepcopy(env.first)
+    seen, _ = Perturbed(env, [add("observation:goal:0", 1.0), delay("observation:pose:z", 1)]).reset(seed=0)
+    assert repr(env.first) == repr(before)
+    assert isinstance(seen["goal"], tuple)
+    assert seen["arm"] is env.first["arm"]
+    assert seen["goal"][1] is env.first["goal"][1]
+    assert seen["pose"]["xy"] is env.first["pose"]["xy"]
+
+
+def test_actions_can_have_parts_too():
+    """Parts of nested actions are perturbed and late as parts of observations are."""
+    TREE.seed(0)
+    actions = [TREE.sample() for _ in range(6)]
+    items = [add("action:goal:1", 1.0), delay("action:pose", 2), set_to("action:arm:1", 0.5)]
+    seen = play(Perturbed(Anything(TREE, TREE.sample()), items), steps=6, actions=actions)[0][1:]
+    for step, (one, action) in enumerate(zip(seen, actions, strict=True)):
+        np.testing.assert_array_equal(one["goal"][1], action["goal"][1] + np.float32(1))
+        assert repr(one["pose"]) == repr(actions[max(0, step - 2)]["pose"])
+        assert one["arm"].tolist() == [action["arm"][0], 0.5, action["arm"][2]]
+        assert one["goal"][0] is action["goal"][0]
+
+
+def test_every_part_has_its_own_noise():
+    """No two components share a draw, and all are told in one array, in the order in which they are flattened."""
+    observations, infos = play(flat(Perturbed(Tree(), [add("observation", Normal(0, 1))])))
+    noise = np.array(observations) - play(flat(Tree()))[0]
+    assert len(set(noise.ravel().tolist())) == noise.size
+    np.testing.assert_allclose(told(infos, "add observation every step"), noise, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        add("observation:{pose:xy,goal:0,arm:1:3}", Normal(0, 0.1)),
+        add("observation:{pose:xy,goal:0,arm:1:3}", Normal(0, 0.1), every="episode"),
+        scale("observation:{pose:xy,goal:0,arm:1:3}", Drift(0.1, 1)),
+        hold("observation:{pose:xy,goal:0,arm:1:3}", 0.5),
+        delay("observation:{pose:xy,goal:0,arm:1:3}", Integers(0, 3), every="step"),
+        quantize("observation:{pose:xy,goal:0,arm:1:3}", 0.25),
+        add("observation:position", Normal(0, 0.1)),
+    ],
+    ids=lambda item: item.label,
+)
+def test_copies_of_one_signal_stay_equal(item):
+    """What stands in braces, or has one name, holds one measurement: one draw acts on each copy of it."""
+
+    class Copies(Tree):
+        def _observe(self):
+            found = super()._observe()
+            return {**found, "goal": (found["pose"]["xy"].copy(), found["goal"][1]),
+                    "arm": np.append(np.float32(7), found["pose"]["xy"])}  # fmt: skip
+
+    names = {"position": "{pose:xy,goal:0,arm:1:3}"}
+    observations, infos = play(Perturbed(Copies(), [item], terms=names), steps=30)
+    bare, _ = play(Copies(), steps=30)
+    for one in observations:
+        np.testing.assert_array_equal(one["pose"]["xy"], one["goal"][0])
+        np.testing.assert_array_equal(one["pose"]["xy"], one["arm"][1:])
+        assert one["arm"][0] == 7
+    assert not equal([one["pose"]["xy"] for one in observations], [one["pose"]["xy"] for one in bare])
+    assert equal([one["goal"][1] for one in observations], [one["goal"][1] for one in bare])
+    assert all(np.shape(value) in ((), (2,)) for value in infos[-1]["parameters"].values())
+
+
+@pytest.mark.parametrize(
+    ("target", "hint"),
+    [
+        ("observation:pose:yaw", r"no part 'pose:yaw'.*Did you mean"),
+        ("observation:goal:2", "Did you mean 'goal:[01]'"),
+        ("observation:arm:3", "'observation:arm:3' is .*observation:arm has 3 components"),
+        ("observation:pose:z:0", "observation:pose:z has 0 components"),
+        ("observation:arm:elbow", "The observation:arm has no part 'elbow'"),
+        ("observation:{pose:xy,arm}", "one draw, but their shapes differ: (2,), (3,)"),
+        ("observation:{arm,pose:x}", "no part 'pose:x'"),
+        ("observation:{arm:0:2,arm:1:3}", "overlap"),
+        ("observation:{goal:0,goal}", "shapes differ"),
+    ],
+)
+def test_a_part_that_is_not_there_is_told(target, hint):
+    """Whatever is wrong with the name of a part, or with what braces put together, is told before a step."""
+    hint = hint.replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(Sim2RealError, match=hint):
+        Perturbed(Tree(), [add(target, Normal(0, 1))])
+
+
+def test_parts_without_numbers_are_left_out_only_if_one_says_so():
+    """Arithmetic on a whole with a text in it is refused, and its other parts are named; lag and loss take it."""
+    space = gym.spaces.Dict(say=gym.spaces.Text(5), x=gym.spaces.Box(-1, 1, (1,)), n=gym.spaces.Discrete(3))
+    env = Anything(space, {"say": "abc", "x": np.zeros(1, np.float32), "n": 1})
+    with pytest.raises(Sim2RealError, match=r"in observation:say, there are no .* its own: observation:x\."):
+        Perturbed(env, [add("observation", 1.0)])
+    said = {"say": "ab", "x": np.ones(1, np.float32), "n": 2}
+    items = [delay("observation", 1), add("observation:x", 1.0), hold("observation:say", 0.5)]
+    observations, _ = play(Perturbed(env, items), steps=2, actions=[said, said])
+    assert repr(observations[1]) == repr({**env.first, "x": np.ones(1, np.float32)})
+    assert observations[2]["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("space", "value"),
+    [
+        (gym.spaces.Box(-9, 9, (3,), np.float32), np.array([0.1, 0.2, 0.3])),
+        (gym.spaces.Box(-9, 9, (3,), np.float64), np.array([0.1, 0.2, 0.3], np.float32)),
+        (gym.spaces.Box(-9, 9, (3,), np.float32), np.array([1, 0, 2])),
+        (gym.spaces.Box(-999, 999, (3,), np.int32), np.array([1, 0, 2], np.uint8)),
+        (gym.spaces.Box(-9, 9, (), np.float32), np.array(0.1)),
+        (gym.spaces.Box(-9, 9, (), np.float32), 0.1),
+    ],
+)
+def test_values_are_those_that_the_environment_returns(space, value):
+    """Where a space says another dtype, nothing is rounded to it: not what is late, nor what stands beside noise."""
+    env, given = Anything(space, value), np.array(value)
+    assert Perturbed(env, [add("observation", Normal(0, 1)).at(0)]).reset(seed=0)[0] is value
+    late, _ = Perturbed(env, [delay("observation", 1)]).reset(seed=0)
+    assert equal([late], [given])
+    noise = 300 if space.dtype == np.int32 else 0.5
+    part = "observation:0" if space.shape else "observation"
+    perturbed = Perturbed(env, [add(part, Uniform(noise, 2 * noise))])
+    noisy, info = perturbed.reset(seed=0)
+    drawn = with_noise(info, perturbed)["parameters"][f"add {part} every step"]
+    shift = np.rint(drawn) if noise == 300 else drawn
+    expected = np.append(given[:1] + shift, given[1:]) if space.shape else given + shift
+    np.testing.assert_allclose(noisy, expected, atol=1e-6)
+    assert np.array_equal(noisy[1:], given[1:]) if space.shape else noisy.shape == ()
+
+
+def test_an_environment_that_breaks_its_word_is_told_so():
+    """An array of another shape, or a part that is missing, is one sentence at the reset, or in the step."""
+    space = gym.spaces.Dict(a=gym.spaces.Tuple([gym.spaces.Box(-1, 1, (2,))]))
+    right = {"a": (np.zeros(2, np.float32),)}
+    for wrong in ({"a": (np.zeros((2, 1), np.float32),)}, {"a": ()}, {}, None, np.zeros(2)):
+        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\), its space \(2,\)|not a (dict|tuple)"):
+            Perturbed(Anything(space, wrong), [add("observation", Normal(0, 1))]).reset(seed=0)
+        env = Perturbed(Anything(space, right), [add("observation", Normal(0, 1))])
+        env.reset(seed=0)
+        with pytest.raises(Sim2RealError, match=r"shape \(2, 1\), its space \(2,\)|not a (dict|tuple)"):
+            env.step(wrong)
+
+
 # Refusals ------------------------------------------------------------------------------------------------------
 
 
@@ -498,9 +745,10 @@ def frozen_lake(*items):
         (lambda: frozen_lake(set_to("action", 4)), "not always a value"),
         (lambda: frozen_lake(set_to("action", Integers(0, 3)).at(0.5)), "not always a value"),
         (lambda: frozen_lake(delay("observation:0", 1)), "no parts"),
-        (lambda: Perturbed(Anything(*SPACES["Dict"][:2]), [add("observation", 1)]), "Name one of its parts: a, b"),
+        (lambda: Perturbed(Anything(*SPACES["Dict"][:2]), [add("observation", 1)]), "own: observation:b"),
         (lambda: Perturbed(Anything(*SPACES["Dict"][:2]), [add("observation:c", 1)]), "Known: a, b"),
-        (lambda: Perturbed(Anything(*SPACES["Tuple"][:2]), [set_to("observation", 1)]), "no numbers"),
+        (lambda: Perturbed(Anything(*SPACES["Tuple"][:2]), [set_to("observation", 9)]), "not always a value"),
+        (lambda: Perturbed(Anything(*SPACES["Tuple"][:2]), [delay("observation:1", 1)]), "Known: 0"),
         (lambda: Perturbed(Anything(*SPACES["MultiDiscrete"][:2]), [set_to("action:1", 9)]), "not always a value"),
     ],
 )  # fmt: skip
@@ -703,3 +951,26 @@ def test_a_group_of_joints_is_all_of_them():
     assert [len(set(one.values())) for one in told] == [1, 1]
     assert told[0].keys() == told[1].keys()
     env.close()
+
+
+def test_parts_that_change_nothing_are_named_in_every_episode():
+    """A factor of zero, a delay of what never changes and an event that has not come are inert; others hide none."""
+    parts = {
+        "acts": add("observation:own", Normal(0, 0.1)),
+        "factor of zero": scale("parameter:offset", 2.0),
+        "sets what is set": set_to("parameter:gain", 1.0),
+        "not yet": add("parameter:kick", 1.0, every=Interval(2.0, 2.0)),
+        "lag of a constant": delay("action", 2),
+        "clips nothing": clip("observation:counter", 100.0),
+    }
+    env = Perturbed(EchoEnv(), parts.values())
+    for seed in range(2):
+        env.reset(seed=seed)
+        for _ in range(10):
+            env.step(np.ones(3, np.float32))
+        assert env.inert == tuple(item.label for name, item in parts.items() if name != "acts")
+    for step in range(15):
+        env.step(np.full(3, step, np.float32))
+    assert env.inert == tuple(
+        parts[name].label for name in ("factor of zero", "sets what is set", "clips nothing")
+    )
