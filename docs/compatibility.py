@@ -660,7 +660,10 @@ def main() -> None:
         return
     what = known()
     if not asked.pages:
-        play(asked.named, asked.venvs.resolve(), what)
+        try:
+            play(asked.named, asked.venvs.resolve(), what)
+        except Sim2RealError as error:
+            sys.exit(str(error))
     PAGE.write_text(page(what), encoding="utf-8")
 
 
