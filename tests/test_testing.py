@@ -40,6 +40,37 @@ def test_perturbations_of_ones_own_can_be_checked():
     )
 
 
+class Scalar(gym.Env):
+    """One number to see and one to do, in spaces without dimensions, the action bounded below alone."""
+
+    control_period_s = 0.1
+    observation_space = gym.spaces.Box(-np.inf, np.inf, (), np.float32)
+    action_space = gym.spaces.Box(0.0, np.inf, (), np.float32)
+    kind = float
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.x = self.np_random.normal()
+        return self.kind(self.x), {}
+
+    def step(self, action):
+        assert np.shape(action) == ()
+        self.x += 0.1 * action
+        return self.kind(self.x), -abs(self.x), False, False, {}
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, lambda x: np.array(x, np.float32)])
+def test_spaces_without_dimensions_keep_the_laws(kind, monkeypatch):
+    """A number is perturbed as an array of one is, whether it comes as Python's, numpy's or an array."""
+    monkeypatch.setattr(Scalar, "kind", staticmethod(kind))
+    check_perturbed(Scalar)
+    env = Perturbed(
+        Scalar(), [add("action", Normal(0, 1), every="episode"), add("observation", Normal(0, 1))]
+    )
+    drawn = env.reset(seed=0)[1]["parameters"]
+    assert isinstance(drawn["add action"], float)
+
+
 class Forgetful(EchoEnv):
     """Draws from a generator that no seed reaches."""
 
@@ -181,10 +212,33 @@ class Settling(EchoEnv):
         return super()._observe(action * (2 if self.first else 1))
 
 
+class Fitful(EchoEnv):
+    """Is like no other instance once some have been made."""
+
+    count = 0
+
+    def __init__(self):
+        super().__init__()
+        Fitful.count += 1
+        self._bias = Fitful.count > 4
+
+    def _observe(self, action):
+        return super()._observe(action + self._bias)
+
+
+class Refusing(EchoEnv):
+    """Asserts something of its actions."""
+
+    def step(self, action):
+        assert action[0] > 2.0, "not that"
+
+
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (Restless, "from step 0 on: its reset ignores the seed"),
+        (Restless, "from step 0 on: a later reset ignores the seed, or leaves something over"),
+        (Fitful, "by itself plays an episode otherwise now and then"),
+        (Refusing, "refuses what it is asked for: not that"),
         (Numbered, "by itself plays an episode otherwise in another instance"),
         (Resumed, "by itself plays an episode otherwise after others were played"),
         (Settling, "its first episode is unlike later ones"),
@@ -192,7 +246,7 @@ class Settling(EchoEnv):
 )
 def test_what_an_environment_does_wrong_is_told_as_its_own(kind, sentence):
     """A law names who breaks it: the bare environment is played first."""
-    with pytest.raises(AssertionError, match=sentence):
+    with pytest.raises((AssertionError, RuntimeError), match=sentence):
         check_perturbed(kind)
 
 

@@ -91,11 +91,11 @@ def _try(trial: Trial) -> None:
     try:
         checked(env).reset(seed=trial.seed)
     except Exception as error:
+        said = f"Environment '{trial.env}' itself cannot be reset: {one_line(error).rstrip('.')}"
+        if isinstance(error, Sim2RealError):  # ours, which says what is wrong without a place
+            raise Sim2RealError(f"{said}.") from error
         *_, last = traceback.extract_tb(error.__traceback__)
-        raise Sim2RealError(
-            f"Environment '{trial.env}' itself cannot be reset: {one_line(error).rstrip('.')} "
-            f"({last.filename}:{last.lineno})."
-        ) from error
+        raise Sim2RealError(f"{said} ({last.filename}:{last.lineno}).") from error
     finally:
         env.close()
 

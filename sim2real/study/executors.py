@@ -52,7 +52,8 @@ def send(executor: Executor, function: Callable[..., T], value: Any, *args: Any)
         raise Sim2RealError(f"The study cannot be sent to a worker process: {error}.") from error
     known = _registrations(value)
     files = loaded_in(b"".join([payload, *known]))
-    return executor.submit(_receive, function, payload, files, known, sys.path, *args)
+    places = [os.path.abspath(place) for place in sys.path]
+    return executor.submit(_receive, function, payload, files, known, places, *args)
 
 
 def _receive(

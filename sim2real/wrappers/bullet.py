@@ -143,17 +143,18 @@ class Bullet(EngineTable):
         def spread(_: float) -> None:
             heavier = self._values[f"{link.name}.mass"] / mass_kg
             # A mass on its own would replace the inertia by that of the shape.
-            each = [one * (heavier * self._values[f"{link.name}.inertia"]) for one in inertia]
+            each = [one * (heavier * self._values.get(f"{link.name}.inertia", 1.0)) for one in inertia]
             self._raw["changeDynamics"](body, place, mass=mass_kg * heavier, localInertiaDiagonal=each)
 
         def spun() -> float:
-            return float(now(2)[largest] / inertia[largest] / (now(0) / mass_kg)) if inertia[largest] else 1.0
+            return float(now(2)[largest] / inertia[largest] / (now(0) / mass_kg))
 
         if mass_kg > 0.0:
             self._row(f"{link.name}.mass", mass_kg, "kg", 1e-3 * mass_kg, 1e3 * mass_kg,
                       "Mass of the link; its inertia goes with it.", spread, partial(now, 0))  # fmt: skip
-            self._row(f"{link.name}.inertia", 1.0, "", 1e-3, 1e3,
-                      "Rotational inertia of the link, as a multiple of the nominal.", spread, spun)  # fmt: skip
+            if inertia[largest] > 0.0:
+                self._row(f"{link.name}.inertia", 1.0, "", 1e-3, 1e3,
+                          "Rotational inertia of the link, as a multiple of the nominal.", spread, spun)  # fmt: skip
         least, most_m = self._client.getAABB(body, place)
         if (
             least != most_m

@@ -44,7 +44,7 @@ class Checked:
         try:
             returned: Any = self._env.reset(seed=seed, options=options)
         except (TypeError, ValueError) as error:
-            keyword = re.search(r"unexpected keyword argument '(seed|options)'", str(error))
+            keyword = re.search(r"reset\(\) got an unexpected keyword argument '(seed|options)'", str(error))
             if keyword:
                 raise self._wrong(f"reset takes no '{keyword[1]}', as in old Gym: {OLD_GYM}") from error
             if _not_unpacked(error):

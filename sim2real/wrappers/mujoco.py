@@ -218,7 +218,7 @@ class Mujoco(EngineTable):
 
         The limit follows the mean strength of the motors that share it.
         """
-        if what not in LIMITS:
+        if not hasattr(self._model, LIMITS.get(what, "")):  # tendons have none before MuJoCo 3.3.1
             return lambda motor, strength: None
         limit = getattr(self._model, LIMITS[what])[place]
         nominal, strengths = limit.copy(), dict.fromkeys(motors, 1.0)

@@ -19,7 +19,7 @@ TOLERATED = 0.02
 
 GIVEN, DECLARED, FILM = "period_s", "control_period_s", "1 / render_fps"
 SECONDS = DECLARED, "step_dt", "control_dt", "ctrl_dt", "control_timestep", "CTRL_TIMESTEP"
-HERTZ = "control_freq", "control_frequency", "policy_frequency", "agent_hz", "CTRL_FREQ"
+HERTZ = "control_freq", "control_hz", "control_frequency", "policy_frequency", "agent_hz", "CTRL_FREQ"
 TICK_S = "physics_dt", "sim_dt", "sim_timestep", "model_timestep", "timestep", "time_step", "_time_step"
 TICKS = "frame_skip", "decimation", "n_substeps", "_n_sub_steps", "num_substeps", "action_repeat"
 OWN = "", "env.", "_env."

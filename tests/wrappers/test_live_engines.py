@@ -202,8 +202,8 @@ class Dropping(gym.Env):
     observation_space = gym.spaces.Box(-np.inf, np.inf, (3,), np.float64)
     action_space = gym.spaces.Box(-1, 1, (1,), np.float32)
 
-    def __init__(self, file, fresh=True, shuffled=False):
-        self._file, self._fresh, self._shuffled = str(file), fresh, shuffled
+    def __init__(self, file, fresh=True, shuffled=False, flags=0):
+        self._file, self._fresh, self._shuffled, self._flags = str(file), fresh, shuffled, flags
         self.client = None
 
     def reset(self, *, seed=None, options=None):
@@ -219,7 +219,7 @@ class Dropping(gym.Env):
             self.client.createMultiBody(
                 0.0, self.client.createCollisionShape(pybullet.GEOM_SPHERE, radius=0.1)
             )
-        self.cubes = [self.client.loadURDF(self._file, [i, 0, 1]) for i in range(3)]
+        self.cubes = [self.client.loadURDF(self._file, [i, 0, 1], flags=self._flags) for i in range(3)]
         return self._observe(), {}
 
     def _observe(self):
@@ -276,6 +276,18 @@ def test_the_laws_hold_in_a_client_that_is_made_anew(cube):
     """A heavier cube falls as fast, but is pushed less, by the client that is stepped."""
     heavier = [set_to("parameter:cube_1.mass", 0.4), scale("parameter:gravity.z", 0.5)]
     check_perturbed(lambda: Dropping(cube), heavier, parameters=Bullet.of, steps=10)
+
+
+def test_a_body_without_inertia_has_none_to_change(cube):
+    """What is zero stays zero times any factor, so it is no parameter; its mass is one."""
+    cube.write_text(cube.read_text().replace("0.001", "0"))
+    env = Dropping(cube, flags=pybullet.URDF_USE_INERTIA_FROM_FILE)
+    parameters = Bullet.of(env)
+    assert "cube_1.mass" in parameters.names()
+    assert "cube_1.inertia" not in parameters.names()
+    parameters.set("cube_1.mass", 0.4)
+    assert env.masses() == pytest.approx([0.4, 0.1, 0.1])
+    env.close()
 
 
 def test_latency_is_not_offered_where_no_motor_is_commanded(cube):
