@@ -37,6 +37,7 @@ from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Parameters
 from sim2real.study.rollout import make, one_line
 from sim2real.testing import Probe, check_parameters, check_perturbed
+from sim2real.wrappers.checked import Checked
 from sim2real.wrappers.period import first_step, period_of
 
 ROOT = Path(__file__).parents[1]
@@ -296,9 +297,8 @@ CAUSES = {
     "gym_xarm/XarmLift-v0": "Its reset leaves the solver's warm start as it was, which shows in the last digit; "
     "`mj_resetData` before each reset cures it.",
     "gym_pusht/PushT-v0": "Its reward adds the areas of shapes in a set, in the order of their addresses in memory: "
-    "the last digit differs.",
-    "PyFlyt/Fixedwing-Waypoints-v3": "It refuses actions outside its space, which noise makes; the inertia of its "
-    "base is 0, so no multiple of it can be read back.",
+    "now and then the last digit differs.",
+    "PyFlyt/Fixedwing-Waypoints-v3": "It refuses actions outside its space, which noise makes.",
     "MuJoCoPickCubeLift-v1": "Its reset lets the arm settle, so a gain shows in the first observation already.",
 }
 """Why an environment breaks what it breaks, as found in its source or by a cure; one for each that breaks something."""
@@ -385,7 +385,7 @@ def episode(env: gym.Env[Any, Any], seed: int) -> list[bytes]:
     """Play random actions and return everything that is seen, step by step."""
     actions = deepcopy(env.action_space)
     actions.seed(seed)
-    seen = [pickle.dumps(env.reset(seed=seed)[0])]
+    seen = [pickle.dumps(Checked(env).reset(seed=seed)[0])]
     ended = False
     while not ended and len(seen) <= STEPS:
         *step, _ = env.step(actions.sample())
@@ -533,9 +533,8 @@ def wrong(row: Row) -> list[str]:
     """Return everything that does not hold of an environment, as sentences; what cannot be seen is not among it."""
     said = [row.get(key, "") for key in ("stopped", "engine", "repeatable", "signals", "dynamics")]
     broken = row.get("broken", {})
-    if broken:
-        more = f" ({len(broken)} of {row['tried']} tried)" if len(broken) > 1 else ""
-        said.append(next(iter(broken.values())) + more)
+    more = f" ({len(broken)} of {row['tried']} tried)" if len(broken) > 1 else ""
+    said += [one + more for one in broken.values() if one not in said][:1]
     return list(dict.fromkeys(one for one in said if one))
 
 
