@@ -5,7 +5,7 @@ READY  := $(VENV)/.ready
 PAGES  := $(VENV)/.pages
 
 .DEFAULT_GOAL := help
-.PHONY: help study results test check slow benchmark docs wheel clean
+.PHONY: help study results compatibility test check slow benchmark docs wheel clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,9 @@ study: $(READY)  ## Install, study a robot that stands, hands and walkers that w
 
 results: $(READY)  ## Run what the pages quote, or STUDY=NAME of it, and write it into them; WORKERS=N, POLICY=motion.pt
 	$(RUN)python docs/results.py $(STUDY) $(if $(POLICY),--policy $(POLICY)) $(if $(WORKERS),--workers $(WORKERS))
+
+compatibility: $(READY)  ## Install other people's environments and hold them to the laws, or NAMED=NAME of them
+	$(RUN)python docs/compatibility.py $(NAMED)
 
 test: $(READY)  ## Run the tests
 	$(RUN)python -m pytest

@@ -83,7 +83,7 @@ def test_without_the_engine_every_command_works(tmp_path):
     (tmp_path / "study.py").write_text(
         "from sim2real import Study, policies, set_to\n"
         "study = Study(name='s', env='sim2real:sim2real/Stand-v0', env_kwargs={'engine': 'mujoco'}, episodes=1,\n"
-        "    max_steps=5, policies={'hold': policies.scripted(policies.hold)},\n"
+        "    metric='survived', max_steps=5, policies={'hold': policies.scripted(policies.hold)},\n"
         "    conditions={'ice': [set_to('parameter:ground.friction', 0.1)]})"
     )
     code = (

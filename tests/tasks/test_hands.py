@@ -308,8 +308,8 @@ def test_perturbations_keep_their_laws():
     check_perturbed(
         make,
         [
-            scale("parameter:object.mass", 1.5),
-            set_to("parameter:object.friction", 0.5),
+            scale("parameter:object.size", 1.1),
+            add("parameter:table.height", 0.02),
             add("parameter:pose_estimate.noise", 0.01),
             add("observation:object_position", Normal(0, 0.01)),
             delay("action", 1),
