@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from sim2real.errors import Sim2RealError
 from sim2real.wrappers.mujoco_contact import Pair, collides, friction_now, ground_pairs, moves
 from sim2real.wrappers.parameters import EngineTable, numbered
-from sim2real.wrappers.seek import MODEL, STATE, Found, follow, is_a, seek, the_one
+from sim2real.wrappers.seek import MODEL, STATE, Found, follow, inside, is_a, played, seek, the_one
 
 AXES = "xyz"
 # From MuJoCo's mjtGeom, mjtJoint, mjtTrn, mjtGain and mjtBias.
@@ -61,11 +61,15 @@ class Mujoco(EngineTable):
         Raises:
             Sim2RealError: if there is none, or it cannot be told which of several is stepped.
         """
+        late = not inside(env, STATE, MODEL)
         found = simulation_in(env)
         if known := cls.known(env, *found.now(env)):
             return known
         table = cls.__new__(cls)
-        table._begin(partial(found.now, env), f"MuJoCo, {found}")
+        with (
+            played(env) if late else nullcontext()
+        ):  # what a reset loads may be drawn: with this seed it is nominal
+            table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 
     @contextmanager

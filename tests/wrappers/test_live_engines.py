@@ -585,3 +585,39 @@ def test_a_model_that_is_built_anew_while_an_episode_runs_is_seen_at_once():
         env.step(np.zeros(1, np.float32))
     with pytest.raises(Sim2RealError, match="arm.mass was set to 2 kg, and the simulator has 1"):
         env.step(np.zeros(1, np.float32))
+
+
+class Late(Swinging):
+    """Has no model before its first reset, and one with another mass after each."""
+
+    def _build(self, mass_kg=1.0):
+        pass
+
+    @property
+    def observation_space(self):
+        return gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def _begin(self):
+        Swinging._build(self, self.np_random.uniform(1.0, 2.0))
+        mujoco.mj_resetData(self.model, self.data)
+
+
+class Weighed(Dropping):
+    """Draws the mass of its cubes at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        for cube in self.cubes:
+            self.client.changeDynamics(cube, -1, mass=self.np_random.uniform(1.0, 2.0))
+        return self._observe(), {}
+
+
+def test_nominal_is_no_chance(cube):
+    """What is drawn at a reset is nominal as one known seed draws it, in every process."""
+    for make, find, name in (
+        (Late, discover, "arm.mass"),
+        (Late, Mujoco.of, "arm.mass"),
+        (lambda: Weighed(cube), discover, "cube_1.mass"),
+    ):
+        first, second = (find(make()).spec(name).nominal for _ in range(2))
+        assert first == second
