@@ -94,23 +94,27 @@ def any_of(names: Iterable[str]) -> str:
 def matching(pattern: str, names: Iterable[str], groups: Groups = NO_GROUPS) -> list[str]:
     """Return the names a pattern means: ``*``, ``?`` and ``[ab]`` as in a shell, ``{a,b}`` for either.
 
-    What matches no name may begin with a group, which stands for each of its members.
+    A name means itself, whatever characters it has. What matches no name may begin with a group, which stands for
+    each of its members.
 
     >>> matching("{left,right}_knee.k?", ["left_knee.kp", "right_knee.kd", "left_hip.kp"])
     ['left_knee.kp', 'right_knee.kd']
     >>> matching("legs.kp", ["left_knee.kp", "elbow.kp"], {"legs": ("left_hip", "left_knee")})
     ['left_knee.kp']
+    >>> matching("link[0].mass", ["link0.mass", "link[0].mass"])
+    ['link[0].mass']
     """
-    names = tuple(names)
+    names = dict.fromkeys(names)
+
+    def meant(one: str) -> list[str]:
+        return [one] if one in names else [name for name in names if fnmatchcase(name, one)]
+
     found: set[str] = set()
-    for one in globs(pattern):
-        direct = [name for name in names if fnmatchcase(name, one)]
+    for one in (pattern,) if pattern in names else globs(pattern):
+        direct = meant(one)
         group, _, last = one.rpartition(".")
         members = () if direct else groups.get(group, ())
-        found |= {
-            *direct,
-            *(name for part in members for name in names if fnmatchcase(name, f"{part}.{last}")),
-        }
+        found |= {*direct, *(name for part in members for name in meant(f"{part}.{last}"))}
     return [name for name in names if name in found]
 
 

@@ -3,6 +3,7 @@
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -48,7 +49,7 @@ class Bullet(EngineTable):
     torques, and the largest force of position and velocity motors. To that end some functions of the client are
     stood in for: they see motor commands, and when the environment loads or sets something anew. An environment
     that calls the module ``pybullet`` instead of a client is out of reach. PyBullet tells no joint's damping, so
-    that is the one value that cannot be read back.
+    that is the one value that cannot be read back: it is the last one set, the description's before.
 
     Args:
         client: a ``pybullet_utils.bullet_client.BulletClient`` whose bodies are loaded.
@@ -82,15 +83,28 @@ class Bullet(EngineTable):
             Sim2RealError: if there is none, or it cannot be told which of several is meant.
         """
         found = client_in(env)
+        known = cls.known(env, found.thing)
+        if known and known._bodies == bodies:
+            return known
         table = cls.__new__(cls)
         table._begin(partial(followed, env, found), f"PyBullet, {found}", bodies)
         with played(env) as step:
             table._renew()
+            table._take_damping_for_nominal()
             table._commanded.clear()
             for _ in range(WATCHED_STEPS):
                 step()
             table._leave_out_motors_but(table._commanded)
         return table
+
+    def _take_damping_for_nominal(self) -> None:
+        """Let the damping that the environment gives its joints be the nominal one, not their description's."""
+        for place, damping in self._damping.items():
+            name = f"{self._joints.get(place)}.viscous_friction"
+            if name in self._specs:
+                spec = self._specs[name]
+                self._specs[name] = replace(spec, nominal=damping, high=max(spec.high, damping))
+                self._values[name] = damping
 
     def _leave_out_motors_but(self, commanded: set[tuple[int, int]]) -> None:
         names = {f"{joint}.strength": place in commanded for place, joint in self._joints.items()}
@@ -110,7 +124,10 @@ class Bullet(EngineTable):
         intercepted = dict.fromkeys((*MOTOR_COMMANDS, *RESETTING, *OVERWRITING, "stepSimulation"))
         self._raw = {name: getattr(self._client, name) for name in intercepted}
         self._nominal: dict[tuple[int, int], tuple[Any, ...]] = {}
-        self._overwritten = False
+        self._overwritten = (
+            self._named
+        )  # of another client nothing tells that a value without a reader is lost
+        self._damping: dict[tuple[int, int], float] = {}  # set by whomever since there are stand-ins
         self._under_way: deque[_Command] = deque()
         self._forget()
         self._describe_bodies()
@@ -129,6 +146,10 @@ class Bullet(EngineTable):
 
     def _change(self, link: "Link", field: str, value: float) -> None:
         self._raw["changeDynamics"](link.body, link.place, **{field: value})
+
+    def _damp(self, link: "Link", value: float) -> None:
+        self._damping[link.body, link.place] = value
+        self._change(link, "jointDamping", value)
 
     def _add_link(self, link: "Link") -> None:
         body, place = link.body, link.place
@@ -175,7 +196,8 @@ class Bullet(EngineTable):
         joint = self._client.getJointInfo(body, place)
         force, per = ("N m", "/rad") if joint[2] == DRIVEN[0] else ("N", "/m")
         self._row(f"{link.joint}.viscous_friction", joint[6], f"{force} s{per}", 0.0, 1e3,
-                  "Friction torque per joint speed.", partial(self._change, link, "jointDamping"))  # fmt: skip
+                  "Friction torque per joint speed.", partial(self._damp, link),
+                  lambda: self._damping.get((body, place), joint[6]))  # fmt: skip
         self._row(f"{link.joint}.strength", 1.0, "", 0.0, 10.0, "Torque delivered per torque asked for.",
                   _noted)  # fmt: skip
 
@@ -226,12 +248,14 @@ class Bullet(EngineTable):
             self._forget()
         if name == "resetSimulation":
             self._nominal.clear()
+            self._damping.clear()
+        elif name == "changeDynamics" and "jointDamping" in kwargs:
+            given = dict(zip(("bodyUniqueId", "linkIndex"), args, strict=False)) | kwargs
+            self._damping[given["bodyUniqueId"], given["linkIndex"]] = float(kwargs["jointDamping"])
         elif name == "removeBody":
-            self._nominal = {
-                place: told
-                for place, told in self._nominal.items()
-                if place[0] not in (*args, *kwargs.values())
-            }
+            gone = args[0] if args else kwargs["bodyUniqueId"]
+            self._nominal = {place: told for place, told in self._nominal.items() if place[0] != gone}
+            self._damping = {place: told for place, told in self._damping.items() if place[0] != gone}
         return self._raw[name](*args, **kwargs)
 
     def _command(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """The parameters of a MuJoCo model that somebody else's environment steps."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real.wrappers.mujoco_contact import Pair, collides, ground_pairs, moves
+from sim2real.wrappers.mujoco_contact import Pair, collides, friction_now, ground_pairs, moves
 from sim2real.wrappers.parameters import EngineTable, numbered
 from sim2real.wrappers.seek import MODEL, STATE, Found, follow, is_a, seek, the_one
 
@@ -60,8 +61,10 @@ class Mujoco(EngineTable):
         Raises:
             Sim2RealError: if there is none, or it cannot be told which of several is stepped.
         """
-        table = cls.__new__(cls)
         found = simulation_in(env)
+        if known := cls.known(env, *found.now(env)):
+            return known
+        table = cls.__new__(cls)
         table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 
@@ -79,7 +82,9 @@ class Mujoco(EngineTable):
     def _derive(self) -> None:
         self._stale = self._waits
         if not self._waits:
+            welded = self._model.eq_data.copy()  # which an environment sets where it holds something
             self._set_const()
+            self._model.eq_data[:] = welded
 
     def _describe(self) -> None:
         import mujoco
@@ -204,7 +209,10 @@ class Mujoco(EngineTable):
         for (what, place), motors in driven.items():
             if what == "joint" and len(motors) == 1 and model.joint(place).name:
                 called[motors[0]] = joints[place]
-        names, groups = numbered(called)
+        # A joint that several drive keeps its name for all of them.
+        names, groups = numbered(
+            called, [joints[at] for (what, at), on in driven.items() if what == "joint" and on[1:]]
+        )
         self._groups |= {group: tuple(members) for group, members in groups.items()}
         for (what, place), motors in driven.items():
             if what == "joint" and len(motors) > 1:
@@ -291,7 +299,12 @@ class Mujoco(EngineTable):
 
         All coefficients of the model go with the ground's, as the larger of two counts in a contact.
         """
+        import mujoco
+
         model = self._model
+        if model.opt.enableflags & mujoco.mjtEnableBit.mjENBL_OVERRIDE:
+            self._cannot("ground.friction", "The model overrides the friction of every contact (o_friction).")
+            return
         best = max(pairs, key=lambda pair: pair.friction)
         if best.friction <= 0.0:
             self._cannot("ground.friction", "Nothing that can touch the ground has friction on it.")
@@ -300,21 +313,37 @@ class Mujoco(EngineTable):
         for pair in pairs:
             mine[pair.geom].append(pair)
 
-        def scaled(by: Mapping[str, float], shapes: Any, described: Any) -> tuple[Any, ...]:
-            shapes, described = shapes * by["ground"], described * by["ground"]
+        def scaled(by: Mapping[str, float], shapes: Any, described: Any, soft: Any) -> tuple[Any, ...]:
+            shapes, described, soft = (values * by["ground"] for values in (shapes, described, soft))
             for geom, on_ground in mine.items():
                 explicit = [pair.explicit for pair in on_ground if pair.explicit is not None]
                 described[explicit] *= by[geoms[geom]]
                 if len(explicit) < len(on_ground):
                     shapes[geom] *= by[geoms[geom]]
-            return shapes, described
+            return shapes, described, soft
 
-        made = _Made((model.geom_friction[:, 0], model.pair_friction[:, :2]), scaled)
+        made = _Made(
+            (model.geom_friction[:, 0], model.pair_friction[:, :2], model.flex_friction[:, 0]), scaled
+        )
+
+        def now(kind: str, nominal: float, on_ground: list[Pair]) -> float:
+            """Return the coefficient that is farthest from what was set, in terms of the one that was."""
+            told = made.wanted(kind, nominal)
+            others = {
+                pair: made.factor(geoms[pair.geom] if kind == "ground" else "ground") for pair in on_ground
+            }
+            found = [
+                friction_now(model, pair) * nominal / (pair.friction * other)
+                for pair, other in others.items() if pair.friction * other
+            ]  # fmt: skip
+            farthest = max(found, key=lambda one: abs(one - told), default=told)
+            return told if math.isclose(farthest, told, abs_tol=1e-12) else farthest
+
         alike = len({pair.friction for pair in pairs}) == 1
         which = "what touches it" if alike else f"what grips it best, '{geoms[best.geom]}'"
         self._row("ground.friction", best.friction, "", 1e-3, 10.0,
                   f"Coulomb coefficient between the ground and {which}; all others go with it.",
-                  *made.by("ground", best.friction, 0 if best.explicit is None else 1))  # fmt: skip
+                  made.by("ground", best.friction)[0], partial(now, "ground", best.friction, pairs))  # fmt: skip
         for geom, on_ground in mine.items() if not alike else ():
             name, friction = f"{geoms[geom]}.friction", max(pair.friction for pair in on_ground)
             if not (friction and all(pair.decides for pair in on_ground)):
@@ -324,7 +353,8 @@ class Mujoco(EngineTable):
                 continue
             self._row(name, friction, "", max(pair.least for pair in on_ground), 10.0,
                       "Coulomb coefficient between the shape and the ground, at the ground's nominal one.",
-                      *made.by(geoms[geom], friction, 0))  # fmt: skip
+                      made.by(geoms[geom], friction)[0],
+                      partial(now, geoms[geom], friction, on_ground))  # fmt: skip
 
     def _add_kicks(self, data: Any, bodies: list[str]) -> None:
         """Register kicks of what the motors move, along the axes in which its first body moves freely."""
@@ -426,7 +456,17 @@ class _Made:
         self._factors: defaultdict[str, float] = defaultdict(lambda: 1.0)
         self._values: dict[str, float] = {}
 
-    def by(self, kind: str, nominal: float, row: int) -> tuple[Callable[[float], None], Callable[[], float]]:
+    def wanted(self, kind: str, nominal: float) -> float:
+        """Return what a parameter was set to last, nominal before."""
+        return self._values.get(kind, nominal)
+
+    def factor(self, kind: str) -> float:
+        """Return a parameter's factor to its nominal value."""
+        return self._factors[kind]
+
+    def by(
+        self, kind: str, nominal: float, row: int = 0
+    ) -> tuple[Callable[[float], None], Callable[[], float]]:
         """Return what sets and what reads a parameter; a row tells its value where somebody else wrote to them."""
 
         def put(value: float) -> None:
@@ -438,7 +478,7 @@ class _Made:
         def read() -> float:
             made = self._made(self._factors, *self._nominal)
             if all(np.array_equal(entries, values) for entries, values in zip(self._rows, made, strict=True)):
-                return self._values.get(kind, nominal)
+                return self.wanted(kind, nominal)
             return nominal * _share(self._rows[row].ravel(), self._nominal[row].ravel())
 
         return put, read

@@ -62,6 +62,13 @@ def ground_pairs(model: Any) -> Iterator[Pair]:
                 yield from _described_by_shapes(model, geom, ground)
 
 
+def friction_now(model: Any, pair: Pair) -> float:
+    """Return the Coulomb coefficient that the model has now for a pair."""
+    if pair.explicit is not None:
+        return float(model.pair_friction[pair.explicit, 0])
+    return next((found.friction for found in _described_by_shapes(model, pair.geom, pair.ground)), 0.0)
+
+
 def collides(model: Any, geom: int) -> bool:
     """Tell whether a shape can touch anything at all."""
     in_pair = geom in model.pair_geom1 or geom in model.pair_geom2

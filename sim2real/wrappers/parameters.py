@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import gymnasium as gym
+import numpy as np
 
 from sim2real.errors import Sim2RealError, nearest
 from sim2real.perturb import Parameter, Parameters
@@ -107,8 +108,12 @@ def own_parameters(env: gym.Env[Any, Any]) -> Parameters | None:
     An attribute ``parameters`` that is something else (a configuration, a network's weights) is none of them.
     """
     found: Any = getattr(env.unwrapped, "parameters", None)
-    is_table = all(callable(getattr(found, method, None)) for method in ("names", "spec", "get", "set"))
-    return found if is_table else None
+    return found if is_table(found) else None
+
+
+def is_table(found: Any) -> bool:
+    """Tell whether something has what parameters have."""
+    return all(callable(getattr(found, method, None)) for method in ("names", "spec", "get", "set"))
 
 
 def together(parameters: Parameters | None) -> AbstractContextManager[object]:
@@ -197,16 +202,41 @@ class EngineTable(Table):
         self._renew()
         self._named = True
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse copies and pickles, whose setters would be those of this engine."""
+        raise Sim2RealError(
+            f"The parameters of an engine cannot be copied ({self.source}): make another environment, and give its "
+            "Perturbed the function that finds them, such as parameters=discover."
+        )
+
+    @classmethod
+    def known(cls, env: gym.Env[Any, Any], *engine: Any) -> Self | None:
+        """Return the table that a wrapper has of an engine already: two would undo each other's changes."""
+        while isinstance(env, gym.Wrapper):
+            table = vars(env).get("parameters")
+            if isinstance(table, cls):
+                table._renew()
+                if table.is_of(*engine):
+                    return table
+            env = env.env
+        return None
+
     def _describe(self) -> None:
         """Register the parameters of ``self._engine``."""
         raise NotImplementedError
 
+    def is_of(self, *engine: Any) -> bool:
+        """Tell whether the parameters are described as those of an engine."""
+        return [*map(id, engine)] == [*map(id, self._engine)]
+
+    @property
+    def replaced(self) -> bool:
+        """Whether the environment has another engine than the one that was last read or set."""
+        return not self.is_of(*self._find())
+
     def _renew(self) -> None:
         """Find the engine that is stepped now."""
-        engine = self._find()
-        if len(engine) != len(self._engine) or any(
-            a is not b for a, b in zip(engine, self._engine, strict=True)
-        ):
+        if not self.is_of(*(engine := self._find())):
             self._engine = engine
             self._readers, self._setters = {}, {}
             self._describe()
@@ -270,7 +300,8 @@ class Attributes(Table):
     """Parameters that are plain attributes of an environment, whatever it is.
 
     What an environment computes from an attribute when it is made (CartPole's ``polemass_length`` from its
-    ``length``) does not follow a change. Whole numbers stay whole.
+    ``length``) does not follow a change. Whole numbers stay whole, NumPy's stay NumPy's, and the nominal value is the
+    object that was found.
 
     Args:
         env: the environment, wrapped or not.
@@ -303,19 +334,19 @@ class Attributes(Table):
         self, name: str, path: str, bare: gym.Env[Any, Any], way: tuple[str, ...], last: str, found: Any
     ) -> None:
         try:
-            nominal = math.nan if isinstance(found, bool) else float(found)
+            nominal = math.nan if isinstance(found, bool | np.bool_ | np.ndarray) else float(found)
         except (TypeError, ValueError):
             nominal = math.nan
         if not math.isfinite(nominal):
             raise Sim2RealError(f"'{path}' cannot be a parameter: it is {found!r}, not a finite number.")
-        put = partial(_put, bare, way, last, round if isinstance(found, int) else float)
+        put = partial(_put, bare, way, last, found)
         try:
             setattr(_followed(bare, way), last, found)
         except AttributeError as error:
             raise Sim2RealError(f"'{path}' cannot be a parameter: it cannot be set ({error}).") from error
         spec = Parameter(
             nominal=nominal, unit="", low=-math.inf, high=math.inf, doc=f"The attribute {path}.",
-            whole=isinstance(found, int),
+            whole=isinstance(found, int | np.integer),
         )  # fmt: skip
         self.add(name, spec, put, partial(_read, bare, way, last))
 
@@ -327,8 +358,10 @@ def _followed(owner: Any, way: tuple[str, ...]) -> Any:
     return owner
 
 
-def _put(owner: Any, way: tuple[str, ...], last: str, kind: Callable[[float], float], value: float) -> None:
-    setattr(_followed(owner, way), last, kind(value))
+def _put(owner: Any, way: tuple[str, ...], last: str, nominal: Any, value: float) -> None:
+    number = round(value) if isinstance(nominal, int | np.integer) else float(value)
+    kind = type(nominal) if isinstance(nominal, np.generic) else type(number)
+    setattr(_followed(owner, way), last, nominal if value == float(nominal) else kind(number))
 
 
 def _read(owner: Any, way: tuple[str, ...], last: str) -> float:

@@ -16,7 +16,7 @@ from sim2real.perturb.parameters import NO_GROUPS, Groups, matching
 from sim2real.perturb.schedules import At, Schedule
 from sim2real.perturb.streams import Draws, draws, next_episode
 from sim2real.wrappers.checked import Checking
-from sim2real.wrappers.parameters import confirm, must_have, own_parameters, together
+from sim2real.wrappers.parameters import confirm, is_table, must_have, own_parameters, together
 from sim2real.wrappers.period import first_step, period_of
 from sim2real.wrappers.signals import Signal, within
 
@@ -89,6 +89,11 @@ class Perturbed(Checking, RecordConstructorArgs):
         super().__init__(env)
         if callable(parameters):
             parameters = parameters(env)
+        if not (parameters is None or is_table(parameters)):
+            raise Sim2RealError(
+                f"parameters must have names, spec, get and set, as Attributes(env, {{...}}) and discover(env) do; "
+                f"{parameters!r} has not."
+            )
         self.parameters: Parameters | None = own_parameters(env) if parameters is None else parameters
         self._inner = [layer for layer in layers(env) if isinstance(layer, Perturbed)]
         for layer in self._inner:
@@ -204,12 +209,13 @@ class Perturbed(Checking, RecordConstructorArgs):
         observation, reward, terminated, truncated, info = outcome
         if terminated or truncated or self._ended:
             self._end(bool(terminated or truncated), observation, info)
-        if self._unread or ((terminated or truncated) and self._lasting):
+        ends = terminated or truncated
+        if self._unread or (self._lasting and (ends or getattr(self.parameters, "replaced", False))):
             self._read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
 
     def _read_back(self) -> None:
-        """See in the first and the last step of an episode that the environment leaves alone what was set."""
+        """See that the environment leaves alone what was set: in the first and last step, and in another engine."""
         self._unread = False
         wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
         must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")

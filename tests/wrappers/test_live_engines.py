@@ -1,5 +1,7 @@
 """What is told of a foreign engine has happened in the one that is stepped now, whatever a reset builds."""
 
+from copy import deepcopy
+
 import gymnasium as gym
 import mujoco
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from pybullet_utils.bullet_client import BulletClient
 
 from sim2real import Perturbed, Sim2RealError, Uniform, discover, scale, set_to
+from sim2real.perturb import matching
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import Bullet, Mujoco
 
@@ -430,3 +433,155 @@ def test_many_masses_are_derived_from_once(monkeypatch):
     perturbed.reset(seed=0)
     assert len(calls) == 1
     assert env.model.body_subtreemass[0] == pytest.approx(2 * 30 * 4 / 3 * np.pi)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_one_engine_has_one_table_in_all_wrappers(begun):
+    """Mass and inertia multiply, whichever wrapper sets them, and nominal stays what it was before an episode."""
+    env = Swinging()
+    nominal = env.model.body_inertia[1].copy()
+    inner = Perturbed(env, [scale("parameter:arm.mass", 2)], parameters=discover)
+    if begun:
+        inner.reset(seed=0)
+    outer = Perturbed(inner, [scale("parameter:arm.inertia", 3)], parameters=lambda env: Mujoco.of(env))
+    told = outer.reset(seed=0)[1]["parameters"]
+    outer.step(outer.action_space.sample())
+    assert told == {"arm.mass": 2.0, "arm.inertia": 3.0}
+    np.testing.assert_allclose(env.model.body_inertia[1], 6.0 * nominal)
+    assert outer.parameters.spec("arm.mass").nominal == 1.0
+
+
+def test_parameters_of_an_engine_are_not_copied():
+    """The setters of a copy would be those of the engine that was copied."""
+    with pytest.raises(Sim2RealError, match="cannot be copied .*make another environment"):
+        deepcopy(Perturbed(Swinging(), [], parameters=discover))
+
+
+class Spinning(Dropping):
+    """A wheel that starts at 10 rad/s and is braked by friction alone, in a client that is made anew at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.client.setJointMotorControl2(self.cubes[0], 0, pybullet.VELOCITY_CONTROL, force=0)
+        self.client.resetJointState(self.cubes[0], 0, 0.0, 10.0)
+        return self._observe(), {}
+
+    def _observe(self):
+        return np.array([*self.client.getJointState(self.cubes[0], 0)[:2], 0.0])
+
+    def step(self, action):
+        self.client.stepSimulation()
+        return self._observe(), 0.0, False, False, {}
+
+
+@pytest.fixture
+def wheel(cube):
+    """Return the description of a cube with a wheel."""
+    shape = cube.read_text().partition(">")[2].removesuffix("</robot>")
+    turns = '<joint name="axle" type="continuous"><parent link="cube"/><child link="wheel"/><axis xyz="0 0 1"/></joint>'
+    cube.write_text(f'<robot name="cart">{shape}{shape.replace("cube", "wheel", 1)}{turns}</robot>')
+    return cube
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_friction_that_cannot_be_read_back_brakes_in_every_client(wheel, fresh):
+    """PyBullet tells no joint's damping, so that of a new client is set whatever it was in the one before."""
+
+    def speed(*items):
+        env = Perturbed(Spinning(wheel, fresh), items, parameters=discover)
+        for _ in range(3):
+            env.reset(seed=0)
+            for _ in range(20):
+                observation, *_ = env.step(np.zeros(1, np.float32))
+        env.close()
+        return float(observation[1])
+
+    assert speed(set_to("parameter:*axle.viscous_friction", 0.01)) < 0.8 * speed()
+
+
+def test_a_body_that_is_removed_takes_no_others_values_along(cube):
+    """The number of the client is no body's."""
+    env = Dropping(cube)
+    parameters = Bullet.of(env)
+    inertia = env.client.getDynamicsInfo(env.cubes[0], -1)[2]
+    parameters.set("cube_1.inertia", 2.0)
+    env.client.removeBody(env.cubes[2], physicsClientId=env.client._client)
+    parameters.set("cube_1.inertia", 1.0)
+    assert env.client.getDynamicsInfo(env.cubes[0], -1)[2] == pytest.approx(inertia)
+    env.close()
+
+
+def test_a_motor_called_as_the_joint_it_shares_is_one_of_several():
+    """The joint's name means all of its motors, also where one of them has that name."""
+    model = mujoco.MjModel.from_xml_string(
+        ARM.format(mass=1.0).replace(
+            '<motor joint="j"/>', '<motor name="j" joint="j"/><motor name="k" joint="j"/>'
+        )
+    )
+    parameters = Mujoco(model)
+    assert matching("j.strength", parameters.names(), parameters.groups) == ["j_1.strength", "k.strength"]
+
+
+def test_what_an_environment_holds_by_a_weld_stays_where_it_is():
+    """Constants are derived anew where a mass changes; where something was grasped is none of them."""
+    model = mujoco.MjModel.from_xml_string("""<mujoco><worldbody><body name="hand" mocap="true"/>
+    <body name="cube" pos="0 0 1"><freejoint/><geom size=".1"/></body></worldbody>
+    <equality><weld body1="hand" body2="cube"/><connect body1="hand" body2="cube" anchor="0 0 0"/></equality>
+    </mujoco>""")
+    model.eq_data[0, 3:10] = held = (0, 0, 0, 1, 0, 0, 0)
+    model.eq_data[1, 3:6] = 0.3
+    Mujoco(model).set("cube.mass", 2.0)
+    np.testing.assert_array_equal(model.eq_data[0, 3:10], held)
+    np.testing.assert_array_equal(model.eq_data[1, 3:6], 0.3)
+
+
+class Damped(Spinning):
+    """Gives its wheel another friction than the description does, at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.client.changeDynamics(self.cubes[0], 0, jointDamping=0.01)
+        return self._observe(), {}
+
+
+@pytest.mark.parametrize("friction", [0.0, 0.01])
+def test_a_friction_that_the_environment_sets_is_nominal_and_gives_way(wheel, friction):
+    """What is told brakes the wheel, also where it is what the description says."""
+
+    def speed(env, *items):
+        env = Perturbed(env, items, parameters=discover)
+        nominal = env.parameters.spec("cart_1.axle.viscous_friction").nominal
+        env.reset(seed=0)
+        for _ in range(20):
+            observation, *_ = env.step(np.zeros(1, np.float32))
+        env.close()
+        return nominal, float(observation[1])
+
+    item = set_to("parameter:cart_1.axle.viscous_friction", friction)
+    nominal, told = speed(Damped(wheel, fresh=False), item)
+    assert nominal == 0.01
+    assert told == speed(Spinning(wheel, fresh=False), item)[1]
+
+
+class Swapping(Rebuilding):
+    """Builds its model anew in the third step of an episode."""
+
+    def _begin(self):
+        super()._begin()
+        self._steps = 0
+
+    def step(self, action):
+        self._steps += 1
+        if self._steps == 3:
+            self._build()
+        return super().step(action)
+
+
+def test_a_model_that_is_built_anew_while_an_episode_runs_is_seen_at_once():
+    """No step is told to have had what another model has, also where the episode is cut before it ends."""
+    env = Perturbed(Swapping(), [scale("parameter:arm.mass", 2)], parameters=discover)
+    env.reset(seed=0)
+    for _ in range(2):
+        env.step(np.zeros(1, np.float32))
+    with pytest.raises(Sim2RealError, match="arm.mass was set to 2 kg, and the simulator has 1"):
+        env.step(np.zeros(1, np.float32))

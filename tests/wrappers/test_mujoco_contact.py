@@ -135,3 +135,33 @@ def test_friction_comes_back_bit_for_bit():
         parameters.set(name, value)
     np.testing.assert_array_equal(model.geom_friction, before[0])
     np.testing.assert_array_equal(model.pair_friction, before[1])
+
+
+@pytest.mark.parametrize(("floor", "foot"), [(0.9, 0.2), (0.2, 0.9)])
+def test_a_friction_that_somebody_else_wrote_is_told(floor, foot):
+    """What is read is the coefficient between ground and shape, whatever else is the largest in the model."""
+    model = compiled(floor=f'friction="{floor}"', foot=f'friction="{foot}"')
+    parameters = Mujoco(model)
+    parameters.set("ground.friction", 0.6)
+    assert parameters.get("ground.friction") == 0.6
+    model.geom_friction[[model.geom("floor").id, model.geom("foot").id], 0] = 0.3
+    assert parameters.get("ground.friction") == pytest.approx(0.3)
+    parameters.set("ground.friction", 0.6)
+    assert pulled(model) == pytest.approx(0.6, abs=0.02)
+
+
+def test_a_friction_that_the_model_overrides_is_no_parameter():
+    """No coefficient of a shape acts then."""
+    model = compiled()
+    model.opt.enableflags |= mujoco.mjtEnableBit.mjENBL_OVERRIDE
+    with pytest.raises(Sim2RealError, match="overrides the friction of every contact"):
+        Mujoco(model).spec("ground.friction")
+
+
+def test_what_is_soft_rubs_as_the_ground_does():
+    """A flex has a coefficient too, and the larger of two counts."""
+    flex = """<flexcomp name="cloth" type="grid" count="3 3 1" spacing=".1 .1 .1" dim="2" mass="1" radius=".01"
+    pos="0 3 .01" rigid="false"><edge equality="true"/></flexcomp>"""
+    model = compiled(more=flex)
+    Mujoco(model).set("ground.friction", 0.25)
+    assert model.flex_friction[0, 0] == 0.25

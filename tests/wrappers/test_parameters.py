@@ -1,4 +1,5 @@
 import gymnasium as gym
+import numpy as np
 import pytest
 
 from sim2real.errors import Sim2RealError
@@ -51,3 +52,32 @@ def test_unknown_names_are_refused():
     for use in (table.get, table.spec, lambda name: table.set(name, 1.0)):
         with pytest.raises(Sim2RealError, match=r"Did you mean 'pole\.length'"):
             use("pole.lenght")
+
+
+@pytest.mark.parametrize("nominal", [np.int64(5), np.float32(1.1), np.float64(1.1), 5, 1.1])
+def test_an_attribute_keeps_its_type(nominal):
+    """NumPy computes otherwise with a number of Python; what is back at nominal is what was there."""
+    env = gym.make("Pendulum-v1")
+    env.unwrapped.gain = nominal
+    table = Attributes(env, {"gain": "gain"})
+    table.set("gain", 3.0)
+    assert (type(env.unwrapped.gain), env.unwrapped.gain) == (type(nominal), 3)
+    assert table.spec("gain").whole == (nominal == 5)
+    table.set("gain", table.spec("gain").nominal)
+    assert env.unwrapped.gain is nominal
+
+
+@pytest.mark.parametrize("value", [np.True_, np.array(0.5)])
+def test_an_attribute_that_is_no_single_number_is_refused(value):
+    """A flag is none, and an array is changed in place by others."""
+    env = gym.make("Pendulum-v1")
+    env.unwrapped.gain = value
+    with pytest.raises(Sim2RealError, match="not a finite number"):
+        Attributes(env, {"gain": "gain"})
+
+
+@pytest.mark.parametrize("given", [{"gravity": 9.0}, lambda env: {"gravity": 9.0}])
+def test_what_are_no_parameters_is_told(given):
+    """A dictionary is a likely mistake."""
+    with pytest.raises(Sim2RealError, match="parameters must have names, spec, get and set"):
+        Perturbed(gym.make("Pendulum-v1"), [], parameters=given)
