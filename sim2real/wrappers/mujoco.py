@@ -472,17 +472,26 @@ class _Made:
         self, kind: str, nominal: float, row: int = 0
     ) -> tuple[Callable[[float], None], Callable[[], float]]:
         """Return what sets and what reads a parameter; a row tells its value where somebody else wrote to them."""
+        once, twice = (
+            self._made(defaultdict(lambda: 1.0, {kind: factor}), *self._nominal) for factor in (1.0, 2.0)
+        )
+        # What the parameter has no part in may have been written by the environment, and stays.
+        parts = [one != other for one, other in zip(once, twice, strict=True)]
 
         def put(value: float) -> None:
             self._factors[kind], self._values[kind] = value / nominal, value
-            for entries, values in zip(self._rows, self._made(self._factors, *self._nominal), strict=True):
-                entries[:] = values
+            made = self._made(self._factors, *self._nominal)
+            for entries, values, part in zip(self._rows, made, parts, strict=True):
+                entries[part] = values[part]
             self._then()
 
         def read() -> float:
             made = self._made(self._factors, *self._nominal)
-            if all(np.array_equal(entries, values) for entries, values in zip(self._rows, made, strict=True)):
+            whole = zip(self._rows, made, parts, strict=True)
+            if all(np.array_equal(entries[part], values[part]) for entries, values, part in whole):
                 return self.wanted(kind, nominal)
+            if made[row].any():
+                return self.wanted(kind, nominal) * _share(self._rows[row].ravel(), made[row].ravel())
             return nominal * _share(self._rows[row].ravel(), self._nominal[row].ravel())
 
         return put, read

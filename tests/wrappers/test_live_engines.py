@@ -621,3 +621,15 @@ def test_nominal_is_no_chance(cube):
     ):
         first, second = (find(make()).spec(name).nominal for _ in range(2))
         assert first == second
+
+
+def test_a_mass_that_the_environment_draws_stays_when_inertia_changes():
+    """Two parameters that act on one body write what is theirs alone."""
+    env = Swinging()
+    parameters = Mujoco.of(env)
+    env.model.body_mass[1] = 1.7
+    for inertia in (2.0, 3.0):
+        parameters.set("arm.inertia", inertia)
+        assert (parameters.get("arm.inertia"), parameters.get("arm.mass")) == (inertia, 1.7)
+    env.model.body_inertia[1] *= 0.5
+    assert parameters.get("arm.inertia") == pytest.approx(1.5)
