@@ -3,7 +3,6 @@
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -90,28 +89,29 @@ class Bullet(EngineTable):
         table._begin(partial(followed, env, found), f"PyBullet, {found}", bodies)
         with played(env) as step:
             table._renew()
-            table._take_damping_for_nominal()
+            table._describe_again()
             table._commanded.clear()
             for _ in range(WATCHED_STEPS):
                 step()
             table._leave_out_motors_but(table._commanded)
         return table
 
-    def _take_damping_for_nominal(self) -> None:
-        """Let the damping that the environment gives its joints be the nominal one, not their description's."""
-        for place, damping in self._damping.items():
-            name = f"{self._joints.get(place)}.viscous_friction"
-            if name in self._specs:
-                spec = self._specs[name]
-                self._specs[name] = replace(spec, nominal=damping, high=max(spec.high, damping))
-                self._values[name] = damping
+    def _describe_again(self) -> None:
+        """Take for nominal what there is after a reset whose seed is known."""
+        self._specs, self._values, self._named = {}, {}, False
+        self._nominal.clear()
+        self._describe_bodies()
+        self._named = True
 
     def _leave_out_motors_but(self, commanded: set[tuple[int, int]]) -> None:
         names = {f"{joint}.strength": place in commanded for place, joint in self._joints.items()}
         names["actuator.latency_s"] = any(names.values())
         for name in (name for name, acts in names.items() if not acts):
             del self._specs[name], self._values[name]
-            reason = f"{name} cannot act: the environment's steps command no such motor of PyBullet."
+            reason = (
+                f"{name} cannot act: the environment's first {WATCHED_STEPS} steps command no such motor of PyBullet. "
+                "Where later ones do, give Bullet(client) as parameters."
+            )
             self.impossible = {**self.impossible, name: reason}
 
     def _renew(self) -> None:
@@ -195,7 +195,8 @@ class Bullet(EngineTable):
 
         joint = self._client.getJointInfo(body, place)
         force, per = ("N m", "/rad") if joint[2] == DRIVEN[0] else ("N", "/m")
-        self._row(f"{link.joint}.viscous_friction", joint[6], f"{force} s{per}", 0.0, 1e3,
+        damping = self._damping.get((body, place), joint[6])
+        self._row(f"{link.joint}.viscous_friction", damping, f"{force} s{per}", 0.0, 1e3,
                   "Friction torque per joint speed.", partial(self._damp, link),
                   lambda: self._damping.get((body, place), joint[6]))  # fmt: skip
         self._row(f"{link.joint}.strength", 1.0, "", 0.0, 10.0, "Torque delivered per torque asked for.",

@@ -1,5 +1,6 @@
 """The parameters of any environment, whatever simulates it."""
 
+from contextlib import nullcontext
 from typing import Any
 
 import gymnasium as gym
@@ -9,7 +10,7 @@ from sim2real.perturb import Parameters
 from sim2real.wrappers.bullet import Bullet
 from sim2real.wrappers.mujoco import Mujoco
 from sim2real.wrappers.parameters import Table, own_parameters
-from sim2real.wrappers.seek import CLIENT, MODEL, STATE, NoEngine, is_a, seek
+from sim2real.wrappers.seek import CLIENT, MODEL, STATE, NoEngine, inside, is_a, played, seek
 
 
 def discover(env: gym.Env[Any, Any]) -> Parameters:
@@ -27,6 +28,7 @@ def discover(env: gym.Env[Any, Any]) -> Parameters:
     own = own_parameters(env)
     if own is not None:
         return own
+    late = not inside(env, STATE, MODEL, CLIENT)
     try:
         found = seek(env, STATE, MODEL, CLIENT)
     except NoEngine as error:
@@ -39,4 +41,5 @@ def discover(env: gym.Env[Any, Any]) -> Parameters:
             f"{type(env.unwrapped).__name__} has engines of MuJoCo and of PyBullet ({', '.join(map(str, found))}): "
             "give Mujoco.of or Bullet.of as parameters."
         )
-    return Bullet.of(env) if clients else Mujoco.of(env)
+    with played(env) if late else nullcontext():  # as Mujoco.of does
+        return Bullet.of(env) if clients else Mujoco.of(env)

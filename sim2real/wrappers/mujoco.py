@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 from sim2real.errors import Sim2RealError
 from sim2real.wrappers.mujoco_contact import Pair, collides, friction_now, ground_pairs, moves
 from sim2real.wrappers.parameters import EngineTable, numbered
-from sim2real.wrappers.seek import MODEL, STATE, Found, follow, is_a, seek, the_one
+from sim2real.wrappers.seek import MODEL, STATE, Found, follow, inside, is_a, played, seek, the_one
 
 AXES = "xyz"
 # From MuJoCo's mjtGeom, mjtJoint, mjtTrn, mjtGain and mjtBias.
@@ -61,11 +61,15 @@ class Mujoco(EngineTable):
         Raises:
             Sim2RealError: if there is none, or it cannot be told which of several is stepped.
         """
+        late = not inside(env, STATE, MODEL)
         found = simulation_in(env)
         if known := cls.known(env, *found.now(env)):
             return known
         table = cls.__new__(cls)
-        table._begin(partial(found.now, env), f"MuJoCo, {found}")
+        with (
+            played(env) if late else nullcontext()
+        ):  # what a reset loads may be drawn: with this seed it is nominal
+            table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 
     @contextmanager
@@ -468,17 +472,26 @@ class _Made:
         self, kind: str, nominal: float, row: int = 0
     ) -> tuple[Callable[[float], None], Callable[[], float]]:
         """Return what sets and what reads a parameter; a row tells its value where somebody else wrote to them."""
+        once, twice = (
+            self._made(defaultdict(lambda: 1.0, {kind: factor}), *self._nominal) for factor in (1.0, 2.0)
+        )
+        # What the parameter has no part in may have been written by the environment, and stays.
+        parts = [one != other for one, other in zip(once, twice, strict=True)]
 
         def put(value: float) -> None:
             self._factors[kind], self._values[kind] = value / nominal, value
-            for entries, values in zip(self._rows, self._made(self._factors, *self._nominal), strict=True):
-                entries[:] = values
+            made = self._made(self._factors, *self._nominal)
+            for entries, values, part in zip(self._rows, made, parts, strict=True):
+                entries[part] = values[part]
             self._then()
 
         def read() -> float:
             made = self._made(self._factors, *self._nominal)
-            if all(np.array_equal(entries, values) for entries, values in zip(self._rows, made, strict=True)):
+            whole = zip(self._rows, made, parts, strict=True)
+            if all(np.array_equal(entries[part], values[part]) for entries, values, part in whole):
                 return self.wanted(kind, nominal)
+            if made[row].any():
+                return self.wanted(kind, nominal) * _share(self._rows[row].ravel(), made[row].ravel())
             return nominal * _share(self._rows[row].ravel(), self._nominal[row].ravel())
 
         return put, read

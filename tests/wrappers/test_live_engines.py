@@ -585,3 +585,51 @@ def test_a_model_that_is_built_anew_while_an_episode_runs_is_seen_at_once():
         env.step(np.zeros(1, np.float32))
     with pytest.raises(Sim2RealError, match="arm.mass was set to 2 kg, and the simulator has 1"):
         env.step(np.zeros(1, np.float32))
+
+
+class Late(Swinging):
+    """Has no model before its first reset, and one with another mass after each."""
+
+    def _build(self, mass_kg=1.0):
+        pass
+
+    @property
+    def observation_space(self):
+        return gym.spaces.Box(-np.inf, np.inf, (2,), np.float64)
+
+    def _begin(self):
+        Swinging._build(self, self.np_random.uniform(1.0, 2.0))
+        mujoco.mj_resetData(self.model, self.data)
+
+
+class Weighed(Dropping):
+    """Draws the mass of its cubes at each reset."""
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        for cube in self.cubes:
+            self.client.changeDynamics(cube, -1, mass=self.np_random.uniform(1.0, 2.0))
+        return self._observe(), {}
+
+
+def test_nominal_is_no_chance(cube):
+    """What is drawn at a reset is nominal as one known seed draws it, in every process."""
+    for make, find, name in (
+        (Late, discover, "arm.mass"),
+        (Late, Mujoco.of, "arm.mass"),
+        (lambda: Weighed(cube), discover, "cube_1.mass"),
+    ):
+        first, second = (find(make()).spec(name).nominal for _ in range(2))
+        assert first == second
+
+
+def test_a_mass_that_the_environment_draws_stays_when_inertia_changes():
+    """Two parameters that act on one body write what is theirs alone."""
+    env = Swinging()
+    parameters = Mujoco.of(env)
+    env.model.body_mass[1] = 1.7
+    for inertia in (2.0, 3.0):
+        parameters.set("arm.inertia", inertia)
+        assert (parameters.get("arm.inertia"), parameters.get("arm.mass")) == (inertia, 1.7)
+    env.model.body_inertia[1] *= 0.5
+    assert parameters.get("arm.inertia") == pytest.approx(1.5)
