@@ -274,6 +274,9 @@ def episode(
         raise Sim2RealError("The environment gave a reward that is not finite.")
     if _without_number(observation):  # a simulation that diverged, which never falls and so would succeed
         raise Sim2RealError("The environment gave an observation that is not a number.")
+    for layer in layers(env):  # an episode that was cut had no last step of its own
+        if isinstance(layer, Perturbed):
+            layer.read_back()
     drawn = info.get("parameters", {}) | drawn  # what is drawn at reset, and what only appears in a step
     return {
         "return": total,

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 
 from sim2real.errors import Sim2RealError
-from sim2real.wrappers.seek import CLIENT, MODEL, STATE, inside, is_a
+from sim2real.wrappers.seek import CLIENT, MODEL, STATE, inside, is_a, remembered
 
 Env = gym.Env[Any, Any]
 
@@ -164,7 +164,7 @@ def first_step(
     Returns:
         What the step returns, and what is known after it.
     """
-    found = inside(env, STATE, CLIENT)
+    found = remembered(env, STATE, CLIENT)
     data, client = (next((one for one in found if is_a(one, *kind)), None) for kind in (STATE, CLIENT))
     before_s = data.time if data else 0.0
     with _counted(client, "stepSimulation") as ticks, _counted(env.unwrapped, "step") as steps:

@@ -211,11 +211,15 @@ class Perturbed(Checking, RecordConstructorArgs):
             self._end(bool(terminated or truncated), observation, info)
         ends = terminated or truncated
         if self._unread or (self._lasting and (ends or getattr(self.parameters, "replaced", False))):
-            self._read_back()
+            self.read_back()
         return self._observation(observation, told), reward, terminated, truncated, self._tell(info)
 
-    def _read_back(self) -> None:
-        """See that the environment leaves alone what was set: in the first and last step, and in another engine."""
+    def read_back(self) -> None:
+        """See that the environment leaves alone what was set: in the first and last step, and in another engine.
+
+        Raises:
+            Sim2RealError: for a value that was told and is not what the engine has.
+        """
         self._unread = False
         wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
         must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")

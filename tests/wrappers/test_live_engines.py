@@ -11,6 +11,7 @@ from pybullet_utils.bullet_client import BulletClient
 
 from sim2real import Perturbed, Sim2RealError, Uniform, discover, scale, set_to
 from sim2real.perturb import matching
+from sim2real.study.rollout import episode
 from sim2real.testing import check_parameters, check_perturbed
 from sim2real.wrappers import Bullet, Mujoco
 
@@ -633,3 +634,31 @@ def test_a_mass_that_the_environment_draws_stays_when_inertia_changes():
         assert (parameters.get("arm.inertia"), parameters.get("arm.mass")) == (inertia, 1.7)
     env.model.body_inertia[1] *= 0.5
     assert parameters.get("arm.inertia") == pytest.approx(1.5)
+
+
+class Fading(Swinging):
+    """Gives its arm 1 kg back after three steps."""
+
+    def step(self, action):
+        found = super().step(action)
+        self.count = getattr(self, "count", 0) + 1
+        if self.count % 5 == 3:
+            self.model.body_mass[1] = 1.0
+        return found
+
+
+def test_a_value_that_is_lost_in_an_episode_that_is_cut_makes_no_record_of_it():
+    """An episode that a study cuts is read back at its end, as one that ends by itself."""
+    perturbed = Perturbed(Fading(), [scale("parameter:arm.mass", 2.0)], parameters=discover)
+    with pytest.raises(Sim2RealError, match="arm.mass was set to 2 kg, and the simulator has 1"):
+        episode(perturbed, Still(), seed=0, max_steps=5)
+
+
+class Still:
+    """Does nothing."""
+
+    def reset(self, seed=None):
+        pass
+
+    def __call__(self, observation):
+        return np.zeros(1, np.float32)
