@@ -72,6 +72,13 @@ class Mujoco(EngineTable):
             table._begin(partial(found.now, env), f"MuJoCo, {found}")
         return table
 
+    @property
+    def clock(self) -> float | None:
+        """The simulated time, in s."""
+        self._renew()
+        data = self._engine[1]
+        return None if data is None else float(data.time)
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Derive what follows from several values once, after all of them are set."""

@@ -221,6 +221,11 @@ class EngineTable(Table):
             env = env.env
         return None
 
+    @property
+    def clock(self) -> float | None:
+        """What a step changes if it moves the engine, None where that cannot be told."""
+        return None
+
     def _describe(self) -> None:
         """Register the parameters of ``self._engine``."""
         raise NotImplementedError

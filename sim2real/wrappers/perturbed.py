@@ -67,6 +67,7 @@ class Perturbed(Checking, RecordConstructorArgs):
     _knobs: "dict[str, _Knob]"
     _moving: "list[_Knob]"
     _lasting: "list[_Knob]"
+    _clock: float | None
     _observation: "Signal"
     _action: "Signal"
 
@@ -185,6 +186,7 @@ class Perturbed(Checking, RecordConstructorArgs):
         if self._lasting:
             confirm(self.parameters, {knob.name: self._told[knob.name] for knob in self._lasting})
         self._unread = bool(self._lasting)
+        self._clock = getattr(self.parameters, "clock", None) if self._lasting else None
         for knob in self._moving:
             if knob.transient:
                 knob.step(self._told)
@@ -221,6 +223,12 @@ class Perturbed(Checking, RecordConstructorArgs):
             Sim2RealError: for a value that was told and is not what the engine has.
         """
         self._unread = False
+        if self._clock is not None and getattr(self.parameters, "clock", None) == self._clock:
+            raise Sim2RealError(
+                f"A step does not move the simulation whose parameters are perturbed "
+                f"({getattr(self.parameters, 'source', '')}): give those of the one that is meant."
+            )
+        self._clock = None
         wanted = {knob.name: self._told[knob.name] for knob in self._lasting}
         must_have(self.parameters, wanted, "The environment takes it back while an episode runs.")
 

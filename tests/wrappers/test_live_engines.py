@@ -180,6 +180,33 @@ def test_a_state_that_does_not_tell_its_model_goes_with_its_neighbour():
         Mujoco.of(env)
 
 
+class Planning(Twins):
+    """Moves without its simulations, which are there to plan with."""
+
+    def _build(self, mass_kg=1.0):
+        super()._build(mass_kg)
+        del self.data
+
+    def _begin(self):
+        self._build()
+
+    def _observe(self):
+        return np.zeros(2)
+
+    def step(self, action):
+        return np.asarray(action).repeat(2).astype(float), 0.0, False, False, {}
+
+
+def test_a_simulation_that_no_step_moves_is_refused():
+    """What is changed in it is changed in nothing that is observed."""
+    perturbed = Perturbed(Planning(), [scale("parameter:arm.mass", 2.0)], parameters=discover)
+    perturbed.reset(seed=0)
+    with pytest.raises(
+        Sim2RealError, match="A step does not move the simulation whose parameters are perturbed"
+    ):
+        perturbed.step(np.ones(1, np.float32))
+
+
 def test_an_attribute_of_another_meaning_is_no_table():
     """An unrelated attribute called parameters hides no engine."""
     env = Swinging()
