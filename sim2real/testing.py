@@ -349,11 +349,11 @@ def _repeatable(env: Env, seed: int, steps: int, elsewhere: Env | None = None) -
     if again != first:
         step = next(i for i, (one, other) in enumerate(zip_longest(again, first)) if one != other)
         why = "something is left over from the episode before"
-        if step == 0 and there is not None and there[0] != first[0]:  # two that were just made
-            why = "its reset ignores the seed"
-        elif step == 0:
-            which = "its" if there is None else "a later"
-            why = f"{which} reset ignores the seed, or leaves something over from the episode before"
+        if step == 0:
+            begun = [deepcopy(env.reset(seed=one)[0]) for one in (seed, seed, seed + 1)]
+            ignores = "a later" if there is not None and there[0] == first[0] else "its"
+            if _apart(begun[0], begun[1]) > 1e-3 * _apart(begun[0], begun[2]):
+                why = f"{ignores} reset ignores the seed"
         elif _trace(env, seed, steps) == again:
             why = "its first episode is unlike later ones with the seed; a reset before use helps"
         _must(False, f"{itself} is not repeatable, from step {step} on: {why}.")
@@ -363,6 +363,16 @@ def _repeatable(env: Env, seed: int, steps: int, elsewhere: Env | None = None) -
         _must(after == first, f"{itself} plays an episode otherwise after others were played.")
     _must(there in (None, first), f"{itself} plays an episode otherwise in another instance.")
     return first
+
+
+def _apart(one: Any, other: Any) -> float:
+    """Return the largest difference between the numbers of two observations."""
+    if isinstance(one, dict | tuple):
+        keys = one if isinstance(one, dict) else range(len(one))
+        return max((_apart(one[key], other[key]) for key in keys), default=0.0)
+    if np.asarray(one).dtype.kind not in "biuf":
+        return float(one != other)
+    return float(np.max(np.abs(np.subtract(one, other, dtype=float)), initial=0.0))
 
 
 def _trace(env: Env, seed: int, steps: int, change: Change | None = None) -> Trace:

@@ -172,6 +172,17 @@ class Restless(EchoEnv):
         return self._observe(np.zeros(3)), {}
 
 
+class Warm(EchoEnv):
+    """Draws as the seed says, and keeps a hair of what was before."""
+
+    def reset(self, **arguments):
+        self._hair = 1e-6 * (hasattr(self, "_hair") + getattr(self, "_hair", 0.0))
+        return super().reset(**arguments)
+
+    def _observe(self, action):
+        return super()._observe(action + self._hair)
+
+
 class Numbered(EchoEnv):
     """Is like no other instance."""
 
@@ -236,9 +247,10 @@ class Refusing(EchoEnv):
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (Restless, "from step 0 on: a later reset ignores the seed, or leaves something over"),
+        (Restless, "from step 0 on: a later reset ignores the seed"),
         (Fitful, "by itself plays an episode otherwise now and then"),
         (Refusing, "refuses what it is asked for: not that"),
+        (Warm, "from step 0 on: something is left over from the episode before"),
         (Numbered, "by itself plays an episode otherwise in another instance"),
         (Resumed, "by itself plays an episode otherwise after others were played"),
         (Settling, "its first episode is unlike later ones"),

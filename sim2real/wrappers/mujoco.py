@@ -324,6 +324,8 @@ class Mujoco(EngineTable):
         for pair in pairs:
             mine[pair.geom].append(pair)
 
+        flexes = getattr(model, "flex_friction", np.empty((0, 3)))  # since MuJoCo 3
+
         def scaled(by: Mapping[str, float], shapes: Any, described: Any, soft: Any) -> tuple[Any, ...]:
             shapes, described, soft = (values * by["ground"] for values in (shapes, described, soft))
             for geom, on_ground in mine.items():
@@ -333,9 +335,7 @@ class Mujoco(EngineTable):
                     shapes[geom] *= by[geoms[geom]]
             return shapes, described, soft
 
-        made = _Made(
-            (model.geom_friction[:, 0], model.pair_friction[:, :2], model.flex_friction[:, 0]), scaled
-        )
+        made = _Made((model.geom_friction[:, 0], model.pair_friction[:, :2], flexes[:, 0]), scaled)
 
         def now(kind: str, nominal: float, on_ground: list[Pair]) -> float:
             """Return the coefficient that is farthest from what was set, in terms of the one that was."""
