@@ -307,9 +307,12 @@ def check_perturbed(
         )
         _must(same, "Adding a perturbation changed what the others drew.")
 
+        table = parameters(bare) if parameters and given else None
+        plain = [nominal, *(_trace(bare, seed + 1 + i, steps) for i in range(2 if given else 0))]
         for item in (_at_once(item) for item in given if item.acts):
-            episodes = range(seed, seed + 3)
-            acted = any(_trace(perturbed(item), one, steps) != _trace(bare, one, steps) for one in episodes)
+            single = Perturbed(bare, [item], parameters=table, period_s=period_s)
+            acted = any(_trace(single, seed + i, steps) != trace for i, trace in enumerate(plain))
+            single.restore()
             _must(acted, f"'{item.label}' changes nothing in {steps} steps.")
 
         lag = 3
