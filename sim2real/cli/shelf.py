@@ -110,10 +110,11 @@ def _parameters(arguments: argparse.Namespace) -> _Table:
     from sim2real.doctor import place_of
     from sim2real.perturb.page import PARAMETER_HEAD, parameter_rows
     from sim2real.study.rollout import make
+    from sim2real.wrappers.parameters import own_parameters
 
     place = place_of(arguments.env)
     env = make(place)
-    table = getattr(env.unwrapped, "parameters", None)
+    table = own_parameters(env)
     if table is None:
         raise Sim2RealError(f"'{place.env}' declares no parameters; give Perturbed some with Attributes.")
     rows = parameter_rows(table)

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium import spaces
 
 from sim2real.errors import Sim2RealError
+from sim2real.wrappers.period import Period, first_step
 
 Env = gym.Env[Any, Any]
 Stepped = tuple[Any, Any, bool, bool, dict[str, Any]]
@@ -94,9 +95,24 @@ class Checked:
 class Checking(gym.Wrapper[Any, Any, Any, Any]):
     """A wrapper that asks an environment through `Checked`, so that what it returns needs no check."""
 
+    timed: str = ""
+    """Who needs to know the time between steps and has not yet seen one, empty for nobody."""
+
+    _period: Period
+
     def __init__(self, env: Env) -> None:
         super().__init__(env)
         self._checked = checked(env)
+
+    def _timed_step(self, action: Any) -> Stepped:
+        """Go one step, and in the first one hear who contradicts a period that somebody here needs to know."""
+        if not self.timed:
+            return self._checked.step(action)
+        outcome: Stepped
+        outcome, period = first_step(self.env, action, self._period, self._checked.step)
+        period.needed(self.timed)
+        self.timed = ""
+        return outcome
 
 
 def checked(env: Env) -> Checked | Checking:

@@ -18,7 +18,7 @@ from sim2real.safety.modes import Charge, Memory, Mode, Record, Saute
 from sim2real.safety.quantities import Reader
 from sim2real.safety.step import Step
 from sim2real.wrappers.checked import Checking, finite
-from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.period import period_of
 from sim2real.wrappers.perturbed import layers
 from sim2real.wrappers.views import view_of
 
@@ -150,13 +150,7 @@ class Constrained(Checking, RecordConstructorArgs):
 
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         """Go one step, and see what it violates."""
-        if self.timed:
-            outcome, period = first_step(self.env, action, self._period, self._checked.step)
-            period.needed(self.timed)
-            self.timed = ""
-        else:
-            outcome = self._checked.step(action)
-        observation, reward, terminated, truncated, info = outcome
+        observation, reward, terminated, truncated, info = self._timed_step(action)
         step = Step(observation, action, info, self._bare)
         self._reader.look(step)
         excess: dict[str, float] = info.get("excess", {}).copy()

@@ -17,7 +17,7 @@ from sim2real.perturb.schedules import At, Schedule
 from sim2real.perturb.streams import Draws, draws, next_episode
 from sim2real.wrappers.checked import Checking
 from sim2real.wrappers.parameters import confirm, is_table, must_have, own_parameters, together
-from sim2real.wrappers.period import first_step, period_of
+from sim2real.wrappers.period import period_of
 from sim2real.wrappers.signals import Signal, within
 
 Env = gym.Env[Any, Any]
@@ -58,9 +58,6 @@ class Perturbed(Checking, RecordConstructorArgs):
         Sim2RealError: if a perturbation does not fit the environment; in a step only if the environment breaks
             its word: by its clock, by an array of another shape than its space has, by a reset of its own.
     """
-
-    timed: str
-    """Who needs to know the time between steps and has not yet seen one, empty for nobody."""
 
     _wrapped: bool = False
     _draws: "list[Draws]"
@@ -202,13 +199,7 @@ class Perturbed(Checking, RecordConstructorArgs):
         for knob in self._moving:
             knob.step(told)
         action = self._action(action, told)
-        if self.timed:
-            outcome, period = first_step(self.env, action, self._period, self._checked.step)
-            period.needed(self.timed)
-            self.timed = ""
-        else:
-            outcome = self._checked.step(action)
-        observation, reward, terminated, truncated, info = outcome
+        observation, reward, terminated, truncated, info = self._timed_step(action)
         if terminated or truncated or self._ended:
             self._end(bool(terminated or truncated), observation, info)
         ends = terminated or truncated

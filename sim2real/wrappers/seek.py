@@ -75,8 +75,7 @@ def inside(env: Env, *kinds: Kind) -> list[Any]:
 
     Nothing is looked for whose package nobody has imported.
     """
-    imported = tuple(kind for kind in kinds if kind[0] in sys.modules)
-    return [one.thing for one in _search(env, imported)[0]] if imported else []
+    return [one.thing for one in _imported(env, kinds)]
 
 
 def remembered(env: Env, *kinds: Kind) -> list[Any]:
@@ -88,8 +87,7 @@ def remembered(env: Env, *kinds: Kind) -> list[Any]:
     ways = _WAYS.get(bare)
     found = [follow(env, way) for way in ways or ()]
     if ways is None or not all(any(is_a(one, *kind) for kind in kinds) for one in found):
-        imported = tuple(kind for kind in kinds if kind[0] in sys.modules)
-        sought = _search(env, imported)[0] if imported else []
+        sought = _imported(env, kinds)
         _WAYS[bare] = [one.way for one in sought]
         found = [one.thing for one in sought]
     return found
@@ -170,6 +168,12 @@ def the_one(env: Env, found: list[Found], clock: Callable[[Any], Any], advice: s
             f"step moves {len(moved)} of them: {advice}"
         )
     return moved[0]
+
+
+def _imported(env: Env, kinds: tuple[Kind, ...]) -> list[Found]:
+    """Return what was found of the classes whose packages somebody has imported."""
+    there = tuple(kind for kind in kinds if kind[0] in sys.modules)
+    return _search(env, there)[0] if there else []
 
 
 def _search(env: Env, kinds: tuple[Kind, ...]) -> tuple[list[Found], int]:
